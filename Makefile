@@ -1,0 +1,33 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: demo test lint gen bench serve
+
+demo: $(VENV)/.ready
+	$(BIN)/drift-monitor demo
+
+test: $(VENV)/.ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+gen: $(VENV)/.ready
+	$(BIN)/drift-monitor schema > docs/drift-monitor.schema.json
+
+bench: $(VENV)/.ready
+	set -e; for script in $(filter-out %/results_file.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script $(ARGS); done
+
+serve: $(VENV)/.ready
+	$(BIN)/drift-monitor serve
+
+# torch first and pinned: resolved later, pip would take the newest build with gigabytes of CUDA.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt torch
+	$(BIN)/pip install -q -c constraints.txt -e '.[offline,postgres,s3,dev]'
+	touch $@

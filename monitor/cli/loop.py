@@ -1,0 +1,132 @@
+"""Commands that close the loop: export candidates, import their labels, accept a change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from monitor import plugins
+from monitor.cli.console import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    MonitorOption,
+    now,
+    open_current_store,
+    print_json,
+    read_time,
+    settings_of,
+    stdout,
+)
+from monitor.cli.reading import WindowOption, find_run
+from monitor.decide import key_of
+from monitor.errors import ConfigError
+from monitor.exporters import Exporter
+from monitor.publish import export_of
+from monitor.sources.fields import Fields
+from monitor.values import Baseline
+
+__all__ = ["add_to"]
+
+
+def export(
+    folder: Annotated[str, typer.Argument(help="A folder, or a URL such as s3://bucket/path.")],
+    config_path: ConfigOption = DEFAULT_CONFIG,
+    monitor: MonitorOption = None,
+    window: WindowOption = None,
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="parquet, jsonl or csv (the default); several may be given.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written.")] = False,
+) -> None:
+    """Write the refresh candidates of a run, whole records, once more; the same run overwrites."""
+    settings = settings_of(config_path)
+    exporter: Exporter = plugins.build("exporters", "files", {"folder": folder, "formats": formats or ["csv"]})
+    with open_current_store(settings) as store:
+        run = find_run(settings, store, monitor, window)
+    if not run.candidates:
+        raise ConfigError(f"the run of {run.window} has no candidates; drift-monitor runs shows which have")
+    if dry_run:
+        stdout.print(f"{len(run.candidates)} candidates of {run.window} would be written to {folder}", soft_wrap=True)
+        return
+    stdout.print(f"{len(run.candidates)} candidates written to {exporter.write(export_of(run))}", soft_wrap=True)
+
+
+def _labels(path: Path, id_column: str, label_column: str) -> Iterator[tuple[str, str]]:
+    fields = Fields(id=id_column, text=label_column, timestamp=None, label=label_column)
+    source = plugins.build("sources", "files", {"path": str(path)}, fields=fields)
+    for batch in source.read(None):
+        for row in batch.rows.select(["id", "label"]).to_pylist():
+            if row["label"]:
+                yield row["id"], row["label"]
+
+
+def import_labels(
+    path: Annotated[Path, typer.Argument(help="CSV, JSON lines or Parquet with an id and a label column.")],
+    config_path: ConfigOption = DEFAULT_CONFIG,
+    monitor: MonitorOption = None,
+    by: Annotated[str, typer.Option("--by", help="Who labelled.")] = "",
+    id_column: Annotated[str, typer.Option("--id-column")] = "id",
+    label_column: Annotated[str, typer.Option("--label-column")] = "label",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count the labels; keep nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take labels back: they are kept with the candidates and can be added to the next reference."""
+    settings = settings_of(config_path)
+    one = settings.monitor(monitor)
+    found = dict(_labels(path, id_column, label_column))
+    if dry_run:
+        stdout.print(f"{len(found)} labels in {path}", soft_wrap=True)
+        return
+    with open_current_store(settings) as store:
+        done = store.import_labels(one.name, found, by=by, now=now())
+    if as_json:
+        print_json(done)
+    else:
+        stdout.print(
+            f"{done.new} labels new, {done.changed} changed, {done.unchanged} as before, {done.unknown} for records that were no candidates",
+            soft_wrap=True,
+        )
+
+
+def accept(
+    by: Annotated[str, typer.Option("--by", help="Who accepts it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why the change is wanted or harmless.")],
+    config_path: ConfigOption = DEFAULT_CONFIG,
+    monitor: MonitorOption = None,
+    window: WindowOption = None,
+    until: Annotated[str | None, typer.Option("--until", help="When the acceptance ends; default: never.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be accepted.")] = False,
+) -> None:
+    """Accept the gap that a run measured: from now on only what exceeds it alarms."""
+    settings = settings_of(config_path)
+    with open_current_store(settings) as store:
+        run = find_run(settings, store, monitor, window)
+        effects = {key_of(m): max(m.effect, m.high) for m in run.measurements if m.p_value is not None}
+        if not effects:
+            raise ConfigError(f"the run of {run.window} measured nothing that could be accepted")
+        end = read_time(until, "--until") if until else None
+        baseline = Baseline(run.monitor, run.window.start, by, reason, now(), end, effects)
+        if not dry_run:
+            store.accept_baseline(baseline)
+    said = "would be accepted" if dry_run else "accepted"
+    stdout.print(
+        f"{len(effects)} effects of {run.window} {said} by {by}" + (f" until {end.isoformat()}" if end else ""),
+        soft_wrap=True,
+    )
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command("export")(export)
+    labels = typer.Typer(help="Labels that come back.", no_args_is_help=True)
+    labels.command("import")(import_labels)
+    labels.callback()(lambda: None)
+    app.add_typer(labels, name="labels")
+    baseline = typer.Typer(help="Changes the owner accepts.", no_args_is_help=True)
+    baseline.command("accept")(accept)
+    baseline.callback()(lambda: None)
+    app.add_typer(baseline, name="baseline")

@@ -1,0 +1,162 @@
+"""Commands that run windows: run, backfill, serve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from monitor.cli.console import (
+    DEFAULT_CONFIG,
+    ConfigOption,
+    JsonOption,
+    MonitorOption,
+    errors,
+    now,
+    open_current_store,
+    print_json,
+    progress_bar,
+    read_time,
+    settings_of,
+    stdout,
+    table,
+    without_texts,
+    worker_name,
+)
+from monitor.cli.reading import verdict
+from monitor.errors import ConfigError
+from monitor.pipeline import Desk, publish_pending, run_window
+from monitor.report import summary_line
+from monitor.settings import MonitorSettings, Settings
+from monitor.store import Store
+from monitor.values import Run, RunStatus, State, Window
+from monitor.windows import due_windows
+from monitor.wiring import wire
+
+__all__ = ["add_to"]
+
+_DRIFT = 3
+FailOption = Annotated[bool, typer.Option("--fail-on-drift", help="Exit with 3 when a window drifted.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say which windows would run; read and send nothing.")]
+
+
+def _run_all(settings: Settings, monitor: MonitorSettings, store: Store, windows: Sequence[Window]) -> list[Run]:
+    wired = wire(settings, monitor, store)
+    done = []
+    with progress_bar() as progress:
+        desk = Desk(store, store.now, worker_name(), settings.serve.lease, progress=progress)
+        for window in windows:
+            run = run_window(wired, window, desk, retry_failed=True)
+            run = run or store.run(monitor.name, window.start)
+            if run is not None:
+                done.append(run)
+        publish_pending({monitor.name: wired}, desk)
+    return done
+
+
+def _ended(windows: Iterable[Window], at: datetime) -> list[Window]:
+    """The windows, all of which must be over: a run is never repeated, and the newest one hides those before it."""
+    found = []
+    for window in windows:
+        if window.end > at:
+            raise ConfigError(f"window {window} has not ended yet, it is {at:%Y-%m-%dT%H:%M:%SZ}; run it when it has")
+        found.append(window)
+    return found
+
+
+def _announce(planned: Mapping[str, Sequence[Window]], *, as_json: bool) -> None:
+    """The windows that would run, by monitor."""
+    rows = [(name, w.start.isoformat(), w.end.isoformat()) for name, windows in planned.items() for w in windows]
+    if as_json:
+        print_json([dict(zip(("monitor", "start", "end"), row, strict=True)) for row in rows])
+    else:
+        table("Windows that would run", ["monitor", "start", "end"], rows)
+
+
+def _due(one: MonitorSettings, store: Store) -> Sequence[Window]:
+    """The windows of a monitor that are due, with those a dead process left behind."""
+    schedule, now_there = one.schedule, store.now()
+    due = due_windows(now_there, schedule.tiling, schedule.delay, store.watermark(one.name), schedule.catch_up)
+    if due.skipped:
+        errors.print(
+            f"{one.name}: {due.skipped} windows since {due.skipped_from} skipped (catch_up is {schedule.catch_up})",
+            soft_wrap=True,
+        )
+    return sorted({*due.windows, *store.unfinished(one.name, now_there)})
+
+
+def _finish(runs: Sequence[Run], *, as_json: bool, fail_on_drift: bool) -> None:
+    if as_json:
+        print_json([without_texts(run) for run in runs])
+    else:
+        for run in runs:
+            stdout.print(summary_line(run), style=verdict(run).style, soft_wrap=True, markup=False)
+    if any(run.status is RunStatus.FAILED for run in runs):
+        raise typer.Exit(1)
+    if fail_on_drift and any(run.decision and run.decision.state is State.DRIFTED for run in runs):
+        raise typer.Exit(_DRIFT)
+
+
+def run(
+    config_path: ConfigOption = DEFAULT_CONFIG,
+    monitor: MonitorOption = None,
+    window: Annotated[
+        str | None, typer.Option("--window", help="Any time inside the window; default: the windows that are due.")
+    ] = None,
+    fail_on_drift: FailOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the windows that are due, or one that is named, and send out what they ask for."""
+    settings = settings_of(config_path)
+    chosen = [settings.monitor(monitor)] if monitor or window else list(settings.monitors)
+    with open_current_store(settings) as store:
+        if window is None:
+            planned = {one.name: _due(one, store) for one in chosen}
+        else:
+            moment = read_time(window, "--window")
+            planned = {one.name: _ended([one.schedule.tiling.at(moment)], now()) for one in chosen}
+        if dry_run:
+            _announce(planned, as_json=as_json)
+            return
+        runs = [run for one in chosen for run in _run_all(settings, one, store, planned[one.name])]
+    _finish(runs, as_json=as_json, fail_on_drift=fail_on_drift)
+
+
+def backfill(
+    start: Annotated[str, typer.Option("--from", help="First window start, ISO 8601.")],
+    end: Annotated[str, typer.Option("--to", help="End of the last window, ISO 8601.")],
+    config_path: ConfigOption = DEFAULT_CONFIG,
+    monitor: MonitorOption = None,
+    fail_on_drift: FailOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run every whole window of a stretch of history; windows that were run before stay as they are."""
+    settings = settings_of(config_path)
+    one = settings.monitor(monitor)
+    windows = _ended(one.schedule.tiling.between(read_time(start, "--from"), read_time(end, "--to")), now())
+    if not windows:
+        raise ConfigError(f"no whole window of {one.schedule.every} lies between {start} and {end}")
+    if dry_run:
+        _announce({one.name: windows}, as_json=as_json)
+        return
+    with open_current_store(settings) as store:
+        runs = _run_all(settings, one, store, windows)
+    _finish(runs, as_json=as_json, fail_on_drift=fail_on_drift)
+
+
+def serve(config_path: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Run as a service: windows on schedule, /metrics, /healthz and /readyz."""
+    from monitor.serve import serve as serve_forever  # noqa: PLC0415 - brings the web server, which no other command needs
+
+    serve_forever(settings_of(config_path), worker=worker_name())
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command("run")(run)
+    app.command("backfill")(backfill)
+    app.command("serve")(serve)

@@ -1,0 +1,153 @@
+"""What moved, and the sentences that say so to people who are paged at night."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from monitor.decide.findings import Finding, Policy
+from monitor.values import Counts, Measurement
+
+__all__ = ["calm", "causes_of", "covered", "explain", "too_few", "watch"]
+
+_ATTRIBUTION = 0.02
+_NAMED = 3
+
+
+def causes_of(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """What moved in one segment; empty when nothing drifted there.
+
+    A swing of classes alone moves embeddings and directions, and novelty too where classes differ in spread. So once the
+    classes have certainly moved, only what moved within classes is a change of content. That something moved is by then
+    settled; telling causes apart is a smaller question and takes p-values without the correction for everything else.
+    """
+    if not any(f.drifted for f in findings):
+        return ()
+    balance = [f for f in findings if f.of_balance and f.certain]
+    named = ["class balance"] if any(not f.covered for f in balance) else []
+    content = any(f.drifted and not f.of_balance for f in findings)
+    if balance:
+        beyond = (f.measurement.p_value for f in findings if f.within_classes and f.measurement.effect >= f.floor)
+        content &= any(p is not None and p <= _ATTRIBUTION for p in beyond)
+    return ("content", *named) if content or not named else ("class balance",)
+
+
+def explain(
+    findings: Sequence[Finding], measurements: Sequence[Measurement]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Causes and sentences: all traffic first, then the segments that moved most certainly."""
+    by_segment: dict[str, list[Finding]] = {}
+    for f in findings:
+        by_segment.setdefault(f.measurement.segment, []).append(f)
+    moved = {segment: causes for segment, here in by_segment.items() if (causes := causes_of(here))}
+    order = sorted(moved, key=lambda segment: (segment != "", min(f.p for f in by_segment[segment]), segment))
+    told = order[: _NAMED + ("" in moved)]
+    reasons: list[str] = []
+    for segment in told:
+        shares = [m for m in measurements if m.segment == segment]
+        where = f"In {segment}: " if segment else ""
+        reasons += [where + sentence for sentence in _sentences(by_segment[segment], shares, moved[segment])]
+    if order[len(told) :]:
+        reasons.append(f"Also moved: {_listed(order[len(told) :])}.")
+    named = {cause for causes in moved.values() for cause in causes}
+    return tuple(c for c in ("content", "class balance") if c in named), tuple(reasons)
+
+
+def _sentences(findings: Sequence[Finding], shares: Sequence[Measurement], causes: tuple[str, ...]) -> list[str]:
+    sentences = []
+    if "content" in causes:
+        sentences.append(_content(findings))
+    if "class balance" in causes:
+        sentences.append(_balance(findings, shares))
+    if causes == ("class balance",):
+        sentences += _mix_explains(findings)
+    return sentences
+
+
+def _content(findings: Sequence[Finding]) -> str:
+    drifted = [f for f in findings if f.drifted and not f.of_balance]
+    first = min(drifted, key=lambda f: (f.p, f.measurement.detector != "mmd", f.subject))
+    m = first.measurement
+    also = [f"{f.measurement.detector} {f.measurement.subject}" for f in drifted if f is not first]
+    named = f"; also moved: {_listed(also)}" if also else ""
+    return (
+        f"Content has moved: {m.detector} {m.subject} shows a difference of {m.effect:.3g} from the reference "
+        f"(95 % interval {m.low:.3g} to {m.high:.3g}, corrected {_p(first.p)}, {m.n_current:,} records against "
+        f"{m.n_reference:,}){named}."
+    )
+
+
+def _balance(findings: Sequence[Finding], shares: Sequence[Measurement]) -> str:
+    balance = next(f for f in findings if f.of_balance)
+    moved = [m for m in shares if m.subject.startswith("class:") and (m.low > 0 or m.high < 0)]
+    moved = sorted(moved, key=lambda m: (-abs(m.effect), m.subject))[:_NAMED]
+    named = "".join(f"; {_share(m)}" for m in moved)
+    return (
+        f"Class balance has moved: {_percent(balance.measurement.effect)} of traffic changed class "
+        f"(corrected {_p(balance.p)}){named}."
+    )
+
+
+def _share(m: Measurement) -> str:
+    name = m.subject.removeprefix("class:")
+    before, now = m.detail["share_reference"], m.detail["share_current"]
+    if not before:
+        return f"{name} is new with {_percent(now)} of traffic"
+    if not now:
+        return f"{name} vanished from {_percent(before)} of traffic"
+    return f"{name} {'rose' if now > before else 'fell'} from {_percent(before)} to {_percent(now)} of traffic"
+
+
+def _mix_explains(findings: Sequence[Finding]) -> list[str]:
+    if not any(f.drifted and not f.of_balance for f in findings):
+        return []
+    within = [f.measurement.p_value or 1.0 for f in findings if f.within_classes]
+    if not within:
+        return ["Embeddings moved too; without a comparison within classes nobody can say whether the mix explains it."]
+    return [f"The embeddings moved no further than the class mix explains (within classes {_p(min(within))})."]
+
+
+def watch(policy: Policy, finding: Finding) -> str:
+    """Why one key alone has turned."""
+    m = finding.measurement
+    size = f"effect {m.effect:.3g}, 95 % interval {m.low:.3g} to {m.high:.3g}"
+    if finding.certain:
+        return (
+            f"Worth watching: {finding.subject} differs (corrected {_p(finding.p)}), but by less than its floor of "
+            f"{finding.floor:.3g} ({size})."
+        )
+    return (
+        f"Worth watching: {finding.subject} looks large ({size}), but is not certain "
+        f"(corrected {_p(finding.p)}, wanted at most {policy.alpha:g})."
+    )
+
+
+def covered(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """What would have alarmed but for the accepted baseline, if anything."""
+    names = [f.subject for f in findings if f.covered]
+    return (f"Within the accepted baseline: {_listed(names)}.",) if names else ()
+
+
+def calm(counts: Counts, findings: Sequence[Finding]) -> str:
+    """Why there is no drift."""
+    smallest = min(f.p for f in findings)
+    return f"No drift: {counts.sampled:,} records look like the reference (smallest corrected {_p(smallest)})."
+
+
+def too_few(policy: Policy, counts: Counts) -> str:
+    """How many records there were, and how many a verdict needs."""
+    return (
+        f"No verdict: {counts.sampled:,} usable {'record was' if counts.sampled == 1 else 'records were'} sampled and "
+        f"{policy.minimum_sample:,} are needed; use longer windows or lower policy.minimum_sample."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _p(p: float) -> str:
+    return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %" if abs(share) < 0.0995 else f"{100 * share:.0f} %"

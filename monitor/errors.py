@@ -1,0 +1,98 @@
+"""The error tree. Every message says what was wrong, where, the value (never record text or secrets) and the next step.
+
+MonitorError
+├── ConfigError      wrong settings; all problems of the file are collected     exit 2
+├── PluginError      unknown part, duplicate name, wrong options                exit 2
+├── SourceError      production or training data cannot be read                 exit 1
+├── EmbedError       model missing, wrong dimension, non-finite vectors         exit 1
+│   └── CanaryError  the embedder no longer gives the vectors of the reference  exit 1
+├── ComparisonError  too few rows, or vectors that cannot be compared            exit 1
+├── ArtifactError    a stored reference is missing, incomplete or damaged       exit 1
+├── StoreError       database unreachable, wrong schema version                 exit 1
+│   └── ClaimLost    another process took this window over                      exit 1
+└── PublishError     ticket or export could not be written; ``permanent`` says
+                     whether trying again can help                              exit 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = [
+    "ArtifactError",
+    "CanaryError",
+    "ClaimLost",
+    "ComparisonError",
+    "ConfigError",
+    "EmbedError",
+    "MonitorError",
+    "PluginError",
+    "PublishError",
+    "SourceError",
+    "StoreError",
+]
+
+
+class MonitorError(Exception):
+    """Any failure that drift-monitor foresees; catching it catches all of them."""
+
+    exit_code = 1
+
+
+class ConfigError(MonitorError):
+    """Wrong settings, each problem with its path in the file."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[str] | str) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class PluginError(MonitorError):
+    """An unknown part, a name given twice, or options its factory does not take."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[str] | str) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class SourceError(MonitorError):
+    """Production or training data cannot be read at all (one bad record is counted instead)."""
+
+
+class EmbedError(MonitorError):
+    """The model cannot be loaded, or its vectors cannot be used."""
+
+
+class CanaryError(EmbedError):
+    """The embedder no longer gives the vectors that are stored with the reference."""
+
+
+class ComparisonError(MonitorError, ValueError):
+    """Reference and window cannot be compared: too few rows, other embedders or dimensions, vectors not finite."""
+
+
+class ArtifactError(MonitorError):
+    """A stored reference is missing, incomplete or damaged."""
+
+
+class StoreError(MonitorError):
+    """The database cannot be reached, or its schema is not the one this version needs."""
+
+
+class ClaimLost(StoreError):
+    """Another process took this window over; what this one computed is thrown away."""
+
+
+class PublishError(MonitorError):
+    """A ticket or an export could not be written.
+
+    ``permanent`` is true when trying again cannot help (wrong credential, refused content).
+    """
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        self.permanent = permanent
+        super().__init__(message)

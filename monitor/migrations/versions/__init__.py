@@ -1,0 +1,1 @@
+"""The changes, oldest first; a file that was released is never edited."""

@@ -1,0 +1,142 @@
+"""The corridor: claim → sample → embed → detect → decide → select → save → publish. READ THIS FIRST.
+
+``run_window`` takes one window through every room and saves what came of it; ``monitor.publish`` sends out what was saved. A
+failure of a run is a state of that run, recorded with its reason; only a broken store stops the process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from monitor.decide import decide
+from monitor.desk import Desk, Monitor, Steps, Stopped
+from monitor.embedders.comparable import check_dimension, check_embedder, check_vectors
+from monitor.embedders.unit_rows import to_dataset
+from monitor.errors import MonitorError, StoreError
+from monitor.logs import fields, unforeseen
+from monitor.publish import publish_pending, wishes
+from monitor.sampling import draw
+from monitor.values import Candidate, Counts, Decision, Measurement, Run, RunStatus, State, Window
+
+__all__ = ["Desk", "Monitor", "Stopped", "publish_pending", "run_window"]
+
+_log = logging.getLogger("monitor.run")
+
+
+def run_window(monitor: Monitor, window: Window, desk: Desk, *, retry_failed: bool = False) -> Run | None:
+    """Take one window through every room and save what came of it; ``None`` when another process has it or it is done."""
+    desk.step("claim")
+    claim = desk.store.claim(
+        monitor.name, window, desk.worker, now=desk.clock(), lease=desk.lease, retry_failed=retry_failed
+    )
+    if claim is None:
+        return None
+    steps = Steps(desk, claim)
+    run = Run(
+        claim.run_id,
+        monitor.name,
+        window,
+        RunStatus.RUNNING,
+        claim.attempt,
+        desk.worker,
+        desk.clock(),
+        settings=monitor.settings,
+    )
+    try:
+        run = _saved(monitor, _judge(monitor, run, desk, steps), desk, steps)
+    except StoreError:
+        raise
+    except (Stopped, KeyboardInterrupt):
+        desk.store.release(claim)
+        raise
+    except MonitorError as error:
+        run = _saved(monitor, _failed(run, desk, str(error)), desk, steps)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a bug in a part must leave a failed run behind, not a claim nobody explains
+        run = _saved(monitor, _failed(run, desk, unforeseen(error, _log)), desk, steps)
+    run = replace(run, seconds=dict(steps.seconds))
+    _log.log(logging.WARNING if run.status is RunStatus.FAILED else logging.INFO, "run", extra=fields(**_line(run)))
+    return run
+
+
+def _saved(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> Run:
+    run = replace(run, seconds=dict(steps.seconds))
+    tickets, exports = wishes(monitor, run, desk)
+    with steps("save"):
+        desk.store.save(steps.claim, run, tickets=tickets, exports=exports)
+    return run
+
+
+def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> Run:
+    with steps("reference"):
+        reference = monitor.load_reference()
+        run = replace(
+            run,
+            reference_version=reference.version,
+            reference_fingerprint=reference.fingerprint,
+            embedder=reference.embedder,
+        )
+        rng = np.random.default_rng(_seed(monitor.name, run.window))
+    with steps("canary"):
+        check_embedder(monitor.canary_embedder, reference)
+    with steps("sample"):
+        sample = draw(monitor.source.read(run.window), run.window, **monitor.sampling)
+        run = replace(run, counts=sample.counts)
+    if not len(sample):
+        check_vectors(run.counts)
+        decision = decide(monitor.policy, run.counts, (), at=run.window.end)
+        return replace(run, status=RunStatus.DONE, decision=decision, finished_at=desk.clock())
+    with steps("embed"):
+        current, unusable = to_dataset(monitor.embedder, sample, steps.progress)
+        check_dimension(current, reference)
+        current = replace(current, embedder=reference.embedder)
+        run = replace(run, counts=_without(run.counts, unusable))
+    with steps("detect"):
+        measurements: tuple[Measurement, ...] = ()
+        if len(current) >= monitor.policy.minimum_sample:
+            measurements = tuple(m for d in monitor.detectors.values() for m in d.measure(reference, current, rng))
+    with steps("decide"):
+        accepted = desk.store.baselines(monitor.name, run.window.end)
+        decision = decide(monitor.policy, run.counts, measurements, accepted, at=run.window.end)
+        run = replace(run, measurements=measurements, decision=decision)
+    with steps("select"):
+        candidates: tuple[Candidate, ...] = ()
+        if decision.state is State.DRIFTED:
+            candidates = tuple(monitor.strategy.select(reference, current, monitor.budget, rng))
+    return replace(run, status=RunStatus.DONE, candidates=candidates, finished_at=desk.clock())
+
+
+def _failed(run: Run, desk: Desk, error: str) -> Run:
+    decision = Decision(State.FAILED, (f"No verdict: {error}",))
+    return replace(run, status=RunStatus.FAILED, decision=decision, error=error, finished_at=desk.clock())
+
+
+def _without(counts: Counts, unusable: Mapping[str, int]) -> Counts:
+    rejected = {**counts.rejected, **{k: counts.rejected.get(k, 0) + n for k, n in unusable.items()}}
+    return replace(counts, sampled=counts.sampled - sum(unusable.values()), rejected=rejected)
+
+
+def _seed(monitor: str, window: Window) -> int:
+    """One generator per run: the same window gives the same sample, numbers and ticket."""
+    return int.from_bytes(hashlib.sha256(f"{monitor}|{window.start.isoformat()}".encode()).digest()[:8], "big")
+
+
+def _line(run: Run) -> dict[str, object]:
+    """The canonical log line of a run."""
+    return {
+        "monitor": run.monitor,
+        "window": run.window.start.isoformat(),
+        "state": run.decision.state.value if run.decision else run.status.value,
+        "attempt": run.attempt,
+        "population": run.counts.population,
+        "sampled": run.counts.sampled,
+        "rejected": sum(run.counts.rejected.values()),
+        "reference": run.reference_version,
+        "candidates": len(run.candidates),
+        "seconds": {name: round(value, 4) for name, value in run.seconds.items()},
+        "error": run.error or None,
+    }

@@ -1,0 +1,131 @@
+"""Words for people: the refresh ticket and the one-line summary. Record text appears only redacted and cut."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import jinja2
+
+from monitor.values import Candidate, Decision, Reference, Run
+
+__all__ = ["excerpt", "summary_line", "ticket_body", "ticket_title"]
+
+_EXCERPT = 160
+_LISTED = 100
+_REDACTIONS = (
+    (re.compile(r"(?i)\b(?:https?://|www\.)\S+"), "[link]"),
+    (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "[email]"),
+    (re.compile(r"(?<!\w)\+?\d[\d ()/.-]{6,}\d"), "[number]"),
+    (re.compile(r"(?<![\w-])(?=[\w-]*\d{3})[\w-]+"), "[number]"),
+)
+# An underscore inside a word, as in class names, is no markup.
+_MARKDOWN = re.compile(r"([\\`*{}\[\]<>|#~]|(?<!\w)_|_(?!\w))")
+
+_TICKET = """\
+{% for reason in run.decision.reasons %}{{ reason }}
+{% endfor %}
+| | |
+| --- | --- |
+| Window | {{ run.window.start.isoformat() }} to {{ run.window.end.isoformat() }} |
+| Records | {{ run.counts.population }} in the window, {{ run.counts.sampled }} sampled |
+| Reference | version {{ reference.version }} of {{ reference.created_at.date() }}, {{ reference.fingerprint[:12] }} |
+| Embedder | {{ reference.embedder }} |
+| Run | {{ run.id }} |
+
+## What moved
+
+| Detector | Subject | Effect | 95 % interval | p |
+| --- | --- | ---: | --- | ---: |
+{% for m in tested -%}
+| {{ m.detector }} | {{ m.subject | md }}{% if m.segment %} ({{ m.segment | md }}){% endif %} | {{ "%.4g" | format(m.effect) }} | {{ "%.4g" | format(m.low) }} to {{ "%.4g" | format(m.high) }} | {{ "%.2g" | format(m.p_value) }} |
+{% endfor %}
+## What to label and add
+
+{% if run.candidates -%}
+{{ run.candidates | length }} production records, best first: {{ strategies }}.
+{%- if random %} The random share shows how the model does on all traffic; keep it in.{% endif %} Texts are shown redacted and cut; the whole records are in the export.
+
+| # | Record | Chosen by | Gain | Predicted | Suggested label | Nearest training example | Alike | Text |
+| ---: | --- | --- | ---: | --- | --- | --- | ---: | --- |
+{% for c in listed -%}
+| {{ c.rank }} | `{{ c.record_id | code }}` | {{ c.strategy }} | {{ "%.2f" | format(c.gain) }} | {{ (c.predicted or "-") | md }} | {{ (c.suggested_label or "-") | md }} | {{ nearest(c) | md }} | {{ c.duplicates or "" }} | {{ c.text | excerpt }} |
+{% endfor %}
+{%- if run.candidates | length > listed | length %}
+{{ run.candidates | length - listed | length }} more are in the export.
+{% endif %}
+{%- else -%}
+No record of this window would help the model: nothing to label.
+{% endif %}
+## What next
+
+1. Label the records of the export and save them as CSV, JSON lines or Parquet with the columns `id` and `label`.
+2. `drift-monitor labels import FILE --monitor {{ run.monitor }}`
+3. Retrain, then `drift-monitor reference build --monitor {{ run.monitor }} --add-labels`.
+
+If the change is wanted and the model serves it well: `drift-monitor baseline accept --monitor {{ run.monitor }} --window {{ run.window.start.isoformat() }} --by YOU --reason WHY`.
+"""
+
+
+def excerpt(text: str | None) -> str:
+    """A text as it may stand in a ticket: links, addresses and numbers masked, cut, and without markup of its own."""
+    if text is None:
+        return "-"
+    flat = " ".join(text[: 4 * _EXCERPT].split())
+    for pattern, mask in _REDACTIONS:
+        flat = pattern.sub(mask, flat)
+    if len(flat) > _EXCERPT:
+        flat = flat[:_EXCERPT].rsplit(" ", 1)[0] + " …"
+    return _escape(flat)
+
+
+def _escape(text: str) -> str:
+    # A zero-width joiner after @ keeps a record from notifying people.
+    return _MARKDOWN.sub(r"\\\1", text).replace("@", "@\u200d").replace("\n", " ")
+
+
+def _nearest(candidate: Candidate) -> str:
+    if not candidate.neighbours:
+        return "-"
+    first = candidate.neighbours[0]
+    return f"{first.label or first.record_id} ({first.similarity:.2f})"
+
+
+def ticket_title(monitor: str, decision: Decision, window_start: str) -> str:
+    """One line that says what drifted, where and since when."""
+    what = " and ".join(decision.causes) or "input"
+    return f"{monitor}: {what} drift since {window_start}"
+
+
+def ticket_body(run: Run, reference: Reference) -> str:
+    """Markdown of a refresh ticket."""
+    environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=False)  # noqa: S701 - Markdown, escaped by the filters below
+    environment.filters |= {
+        "md": _escape,
+        "excerpt": excerpt,
+        "code": lambda text: text.replace("`", "'").replace("|", "/"),
+    }
+    chosen = Counter(candidate.strategy for candidate in run.candidates)
+    return environment.from_string(_TICKET).render(
+        run=run,
+        reference=reference,
+        tested=_most_telling(run),
+        listed=run.candidates[:_LISTED],
+        strategies=", ".join(f"{count} by {strategy}" for strategy, count in chosen.most_common()),
+        random=chosen.get("random", 0),
+        nearest=_nearest,
+    )
+
+
+def _most_telling(run: Run, most: int = 12) -> Sequence[object]:
+    tested = [m for m in run.measurements if m.p_value is not None]
+    return sorted(tested, key=lambda m: (m.p_value, m.detector, m.segment, m.subject))[:most]
+
+
+def summary_line(run: Run) -> str:
+    """One line about a run, for a terminal."""
+    if run.decision is None:
+        return f"{run.monitor} {run.window.start.date()} {run.status}: {run.error}"
+    first = run.decision.reasons[0] if run.decision.reasons else ""
+    return f"{run.monitor} {run.window.start.date()} {run.decision.state}: {first}"

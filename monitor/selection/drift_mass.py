@@ -1,0 +1,236 @@
+"""Drift mass: how much of the traffic around each record the reference does not explain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.values import FloatArray, Vectors
+
+__all__ = [
+    "DriftMass",
+    "density_shrink",
+    "drift_mass",
+    "excess_mass",
+    "kernel_block",
+    "kernel_mean",
+    "label_need",
+    "luck",
+    "typical_density",
+]
+
+BLOCK = 1_024
+_LUCK_ROWS = 2_000
+
+
+def kernel_mean(
+    rows: Vectors,
+    anchors: Vectors,
+    bandwidth: float,
+    weights: FloatArray | None = None,
+    *,
+    leave_one_out: bool = False,
+) -> FloatArray:
+    """Weighted mean of k(x, z) = exp((cos(x, z) - 1) / h) over the anchors z, for each row x.
+
+    rho(x) = sum_z w_z k(x, z) / sum_z w_z; exact, in blocks of rows, so that memory stays linear.
+    A kernel density estimate on the sphere with the von Mises-Fisher kernel (Hall, Watson & Cabrera, "Kernel density
+    estimation with spherical data", Biometrika 74, 1987), not normalised.
+
+    Parameters
+    ----------
+    rows : (n, d) float32, length one
+    anchors : (m, d) float32, length one
+    bandwidth : h > 0, in units of cosine
+    weights : (m,) float64 >= 0, ones unless given
+    leave_one_out : row i is anchor i and does not count for itself (then n must equal m)
+
+    Returns
+    -------
+    (n,) float64 in [0, 1]; 0 where no anchor (but the row itself) has weight
+
+    Raises
+    ------
+    ValueError
+        when rows and anchors differ in dimensions, or in number under ``leave_one_out``
+    """
+    if rows.shape[1] != anchors.shape[1]:
+        raise ValueError(f"rows have {rows.shape[1]} dimensions and anchors {anchors.shape[1]}; use one embedder")
+    if leave_one_out and len(rows) != len(anchors):
+        raise ValueError(f"{len(rows)} rows cannot be left out of {len(anchors)} anchors one by one")
+    weight = np.ones(len(anchors)) if weights is None else weights
+    sums = np.zeros(len(rows))
+    for start in range(0, len(rows), BLOCK):
+        kernel = kernel_block(rows[start : start + BLOCK], anchors, bandwidth)
+        if leave_one_out:
+            own = np.arange(len(kernel))
+            kernel[own, start + own] = 0.0
+        sums[start : start + BLOCK] = kernel @ weight
+    total = np.full(len(rows), weight.sum())
+    if leave_one_out:
+        total -= weight
+    mean: FloatArray = np.divide(sums, total, out=np.zeros(len(rows)), where=total > 0)
+    return mean
+
+
+def kernel_block(rows: Vectors, anchors: Vectors, bandwidth: float) -> npt.NDArray[np.float32]:
+    """k(x, z) = exp((cos(x, z) - 1) / h) of every pair, (n, m) float32 in [0, 1]."""
+    kernel: npt.NDArray[np.float32] = rows @ anchors.T
+    kernel -= 1.0
+    np.minimum(kernel, 0.0, out=kernel)  # rounding can lift a cosine above one
+    kernel /= bandwidth
+    np.exp(kernel, out=kernel)
+    return kernel
+
+
+def excess_mass(in_reference: FloatArray, in_window: FloatArray, typical: float) -> FloatArray:
+    """Estimated share of the traffic around each record that is new.
+
+    ex = clip(1 - (rho_R + 0.3 e0) / (rho_P + 0.3 e0), 0, 1): one minus the density ratio, as the mixture
+    P = (1 - ex) R + ex N suggests, both densities lifted by a part of the typical one so that empty space is not new.
+    Density ratio: Sugiyama, Suzuki & Kanamori, "Density Ratio Estimation in Machine Learning", 2012.
+
+    Parameters
+    ----------
+    in_reference, in_window : (n,) float64 >= 0, kernel means rho_R and rho_P (the record itself left out)
+    typical : e0 > 0, median of rho_R over the reference's own rows, each left out
+
+    Returns
+    -------
+    (n,) float64 in [0, 1]
+    """
+    floor = 0.3 * typical
+    return np.asarray(np.clip(1.0 - (in_reference + floor) / (in_window + floor), 0.0, 1.0))
+
+
+def density_shrink(in_window: FloatArray, typical: float) -> FloatArray:
+    """Factor that takes records without company to nothing: pen = rho_P / (rho_P + 0.5 e0).
+
+    Parameters
+    ----------
+    in_window : (n,) float64 >= 0, kernel mean rho_P (the record itself left out)
+    typical : e0 > 0
+
+    Returns
+    -------
+    (n,) float64 in [0, 1)
+    """
+    return in_window / (in_window + 0.5 * typical)
+
+
+def label_need(excess: FloatArray, confidence: FloatArray) -> FloatArray:
+    """What a label of each record is worth for the new traffic: need = ex (0.7 + 0.3 (1 - confidence)).
+
+    The model's doubt counts for little: it is often sure of itself on topics that it has never seen.
+
+    Parameters
+    ----------
+    excess : (n,) float64 in [0, 1]
+    confidence : (n,) float64 in [0, 1], NaN where unknown (which counts as no confidence)
+
+    Returns
+    -------
+    (n,) float64 in [0, 1]
+    """
+    doubt = 1.0 - np.clip(np.nan_to_num(confidence, nan=0.0), 0.0, 1.0)
+    return excess * (0.7 + 0.3 * doubt)
+
+
+@dataclass(frozen=True, slots=True)
+class DriftMass:
+    """Densities around each record of a window, (n,) float64 each.
+
+    in_window     kernel mean over the window's other records
+    in_reference  kernel mean over the reference
+    typical       e0, the median density of reference rows among the others
+    """
+
+    in_window: FloatArray
+    in_reference: FloatArray
+    typical: float
+
+    @property
+    def excess(self) -> FloatArray:
+        """Share of the traffic around each record that is new, in [0, 1]."""
+        return excess_mass(self.in_reference, self.in_window, self.typical)
+
+    @property
+    def shrink(self) -> FloatArray:
+        """Near 0 for records without company, in [0, 1)."""
+        return density_shrink(self.in_window, self.typical)
+
+    @property
+    def ratio(self) -> FloatArray:
+        """How many times more traffic the window holds around each record than the reference explains."""
+        return (self.in_window + 0.3 * self.typical) / (self.in_reference + 0.3 * self.typical)
+
+
+def drift_mass(
+    window: Vectors,
+    weights: FloatArray,
+    reference: Vectors,
+    reference_weights: FloatArray,
+    bandwidth: float,
+) -> DriftMass:
+    """Densities of the window's records in the window and in the reference.
+
+    Parameters
+    ----------
+    window, reference : (n, d) and (m, d) float32, rows of length one
+    weights, reference_weights : (n,) and (m,) float64 >= 0, how many records each row stands for
+    bandwidth : h > 0
+    """
+    return DriftMass(
+        kernel_mean(window, window, bandwidth, weights, leave_one_out=True),
+        kernel_mean(window, reference, bandwidth, reference_weights),
+        typical_density(reference, reference_weights, bandwidth),
+    )
+
+
+def typical_density(reference: Vectors, weights: FloatArray, bandwidth: float) -> float:
+    """e0 > 0: the median over the reference's rows of the kernel mean over its other rows."""
+    own = kernel_mean(reference, reference, bandwidth, weights, leave_one_out=True)
+    return max(float(np.quantile(own, 0.5)) if len(own) else 0.0, float(np.finfo(np.float32).tiny))
+
+
+def luck(
+    reference: Vectors,
+    weights: FloatArray,
+    size: int,
+    typical: float,
+    bandwidth: float,
+    rng: np.random.Generator,
+    quantile: float,
+) -> float:
+    """Excess mass that calm traffic shows by luck alone: a quantile over mock windows drawn from the reference.
+
+    In a small window two like records are enough to look like a cluster, so the floor under which excess says nothing
+    depends on the window's size. Mock windows of that size are compared with the rest of the reference, at least two
+    and as many as give 2,000 records.
+
+    Parameters
+    ----------
+    reference : (m, d) float32, rows of length one
+    weights : (m,) float64
+    size : rows of the window to mock; at most half of the reference is drawn
+    typical : e0 > 0
+    bandwidth : h > 0
+    quantile : in (0, 1)
+
+    Returns
+    -------
+    in [0, 1]; 0 when the reference is too small to mock a window of two rows
+    """
+    drawn = min(size, len(reference) // 2)
+    if drawn < 2:
+        return 0.0
+    found = []
+    for _ in range(max(2, _LUCK_ROWS // drawn)):
+        order = rng.permutation(len(reference))
+        mock, rest = order[:drawn], order[drawn:]
+        company = kernel_mean(reference[mock], reference[mock], bandwidth, weights[mock], leave_one_out=True)
+        explained = kernel_mean(reference[mock], reference[rest], bandwidth, weights[rest])
+        found.append(excess_mass(explained, company, typical))
+    return float(np.quantile(np.concatenate(found), quantile))

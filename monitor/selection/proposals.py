@@ -1,0 +1,76 @@
+"""Chosen rows as candidates: what a person who labels them wants to see beside the text."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from monitor.selection.pool import Pool
+from monitor.values import SEGMENT_PREFIX, Candidate, Dataset, FloatArray, Neighbour
+
+__all__ = ["candidates", "suggested_label"]
+
+_SHOWN = 3
+_VOTERS = 5
+_CLOSE = 0.5
+
+
+def candidates(pool: Pool, chosen: Sequence[tuple[int, str]]) -> tuple[Candidate, ...]:
+    """Candidates of the chosen ``(row, strategy)``, best first."""
+    records = pool.window.records.take([row for row, _ in chosen]).to_pylist() if chosen else []
+    labels, ids = pool.train.column("label").tolist(), pool.train.ids
+    found = []
+    for rank, ((row, strategy), record) in enumerate(zip(chosen, records, strict=True), start=1):
+        similarity = (pool.train.vectors @ pool.window.vectors[row]).astype(np.float64)
+        nearest = np.argsort(-similarity, kind="stable")[:_SHOWN]
+        found.append(
+            Candidate(
+                rank=rank,
+                record_id=record["id"],
+                strategy=strategy,
+                gain=float(pool.need[row]),
+                risk=None,
+                suggested_label=suggested_label(similarity, labels),
+                neighbours=tuple(
+                    Neighbour(ids[i], labels[i], float(np.clip(similarity[i], -1.0, 1.0))) for i in nearest
+                ),
+                reason=_reason(strategy, float(pool.mass.ratio[row])),
+                duplicates=pool.duplicates(row),
+                text=record["text"],
+                observed_at=record["observed_at"],
+                predicted=record["predicted"],
+                confidence=record["confidence"],
+                segments=_segments(pool.window, record),
+            )
+        )
+    return tuple(found)
+
+
+def suggested_label(similarity: FloatArray, labels: Sequence[str | None]) -> str | None:
+    """The label most of the near training records have, weighted by similarity; ``None`` when none is near.
+
+    The five most similar labelled records vote, those with a cosine of at least 0.5. Where none is that near there is
+    no suggestion: the model's own class stands beside it anyway, and on a new topic it would only mislead.
+    """
+    known = np.array([i for i, label in enumerate(labels) if label is not None], dtype=np.int64)
+    voters = known[np.argsort(-similarity[known], kind="stable")[:_VOTERS]]
+    votes: dict[str, float] = defaultdict(float)
+    for i in voters:
+        label = labels[i]
+        if label is not None and similarity[i] >= _CLOSE:
+            votes[label] += float(similarity[i])
+    return min(votes, key=lambda label: (-votes[label], label)) if votes else None
+
+
+def _reason(strategy: str, ratio: float) -> str:
+    if strategy == "random":
+        return "Drawn at random, so that labels also tell how well the model does on the rest of the traffic."
+    times = f"{ratio:.1f}" if ratio <= 100 else "over 100"
+    return f"Its neighbourhood holds {times} times the traffic that the training data explain."
+
+
+def _segments(window: Dataset, record: dict[str, object]) -> dict[str, str]:
+    values = {name: record[SEGMENT_PREFIX + name] for name in window.segments}
+    return {name: str(value) for name, value in values.items() if value is not None}

@@ -1,0 +1,237 @@
+"""What is remembered: runs, who may run what, and what is still to be sent. SQLite or PostgreSQL.
+
+One method is one transaction; values go in and come out, never rows. Leases compare times, so every ``now`` given to one
+store must come from one clock: :meth:`Store.now` reads the database's, which all replicas share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from monitor.errors import ClaimLost, StoreError
+from monitor.store import claims, history, outbox, overview, references, results, schema
+from monitor.store import labels as label_rows
+from monitor.store.database import Database
+from monitor.store.entries import Claim, Delivery, DeliveryStatus, Due, LabelImport, Overview, ReferenceVersion
+from monitor.store.tables import runs
+from monitor.values import Baseline, Candidate, Decision, Draft, Export, Run, Window
+
+__all__ = [
+    "Claim",
+    "ClaimLost",
+    "Delivery",
+    "DeliveryStatus",
+    "Due",
+    "LabelImport",
+    "Overview",
+    "ReferenceVersion",
+    "Store",
+    "StoreError",
+]
+
+_SENDING = timedelta(minutes=15)
+
+
+class Store:
+    """The database of one installation; any number of processes and threads may share it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, url: str, *, password: str | None = None) -> Store:
+        """A store at this URL; nothing is connected to yet."""
+        return cls(Database(url, password))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+    def upgrade(self) -> None:
+        """Bring the schema up to date; any number of processes may call this at once."""
+        schema.upgrade(self._database)
+
+    def check(self) -> None:
+        """Raise :class:`StoreError` unless the database answers and has the schema this release needs."""
+        schema.check(self._database)
+
+    def describe(self) -> str:
+        """Where the database is, without password, and how far its schema; nothing is made or changed."""
+        return schema.describe(self._database)
+
+    def now(self) -> datetime:
+        """The database's clock, in UTC."""
+        return self._database.now()
+
+    # --- claiming and saving -----------------------------------------------------------------------------------------
+
+    def register_monitor(self, name: str, *, settings: str, period: timedelta, now: datetime) -> None:
+        """Make a monitor known before its first run; known ones stay as they are."""
+        with self._database.write() as connection:
+            claims.know(connection, name, period, now, settings)
+
+    def claim(
+        self, monitor: str, window: Window, worker: str, now: datetime, lease: timedelta, *, retry_failed: bool = False
+    ) -> Claim | None:
+        """The right to run the window until ``now + lease``.
+
+        ``None`` when it is done, when another process has it, or when it failed and ``retry_failed`` is false. A claim
+        whose lease has ended is taken over with the next attempt; its former holder can no longer save.
+        """
+        wanted = Claim(claims.run_id_of(monitor, window.start), monitor, window, 1, worker, now, now + lease)
+        with self._database.write() as connection:
+            return claims.claim(connection, wanted, retry_failed=retry_failed)
+
+    def renew(self, claim: Claim, now: datetime, lease: timedelta) -> Claim:
+        """Keep the claim until ``now + lease``, or :class:`ClaimLost`."""
+        with self._database.write() as connection:
+            return claims.renew(connection, claim, now + lease)
+
+    def release(self, claim: Claim) -> None:
+        """Give the window back unfinished; any process may claim it at once."""
+        with self._database.write() as connection:
+            claims.release(connection, claim)
+
+    def save(
+        self,
+        claim: Claim,
+        run: Run,
+        *,
+        tickets: Mapping[str, Draft] | None = None,
+        exports: Mapping[str, Export] | None = None,
+    ) -> None:
+        """Write a finished run, done or failed, and its wishes by destination, all or nothing.
+
+        :class:`ClaimLost` when the window was taken over. A key that its destination has had before adds nothing.
+        """
+        with self._database.write() as connection:
+            results.save(connection, claim, run, tickets or {}, exports or {})
+
+    def unfinished(self, monitor: str, now: datetime) -> Sequence[Window]:
+        """Windows whose process died or gave them back, oldest first; some may lie before the watermark."""
+        with self._database.read() as connection:
+            return claims.unfinished(connection, monitor, now)
+
+    # --- sending -----------------------------------------------------------------------------------------------------
+
+    def due_tickets(self, now: datetime, limit: int = 50, lease: timedelta = _SENDING) -> Sequence[Due[Draft]]:
+        """Tickets to open now; no other process gets them before the lease ends."""
+        with self._database.write() as connection:
+            return outbox.due_tickets(connection, now, limit, lease)
+
+    def due_exports(self, now: datetime, limit: int = 50, lease: timedelta = _SENDING) -> Sequence[Due[Export]]:
+        """Exports to write now; no other process gets them before the lease ends."""
+        with self._database.write() as connection:
+            return outbox.due_exports(connection, now, limit, lease)
+
+    def sent(self, due: Due[Draft] | Due[Export], location: str, now: datetime) -> None:
+        """Note that the ticket is open or the export written, and where."""
+        with self._database.write() as connection:
+            outbox.sent(connection, due, location, now)
+
+    def not_sent(self, due: Due[Draft] | Due[Export], error: str, now: datetime, *, permanent: bool = False) -> None:
+        """Note why it could not be sent: due again later, each time later, or parked when ``permanent``."""
+        with self._database.write() as connection:
+            outbox.not_sent(connection, due, error, now, permanent=permanent)
+
+    def unpark(self) -> int:
+        """Make all that could not be sent due at once, parked or waiting; how many that is."""
+        with self._database.write() as connection:
+            return outbox.unpark(connection)
+
+    def tickets(self, monitor: str | None = None, limit: int = 1_000) -> Sequence[Delivery]:
+        """Tickets and what became of them, newest first."""
+        with self._database.read() as connection:
+            return outbox.deliveries(connection, "tickets", monitor, limit)
+
+    def exports(self, monitor: str | None = None, limit: int = 1_000) -> Sequence[Delivery]:
+        """Exports and what became of them, newest first."""
+        with self._database.read() as connection:
+            return outbox.deliveries(connection, "exports", monitor, limit)
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def run(self, monitor: str, window_start: datetime) -> Run | None:
+        """The run of the window that starts then, however far it has come."""
+        with self._database.read() as connection:
+            return history.run(connection, (runs.c.monitor == monitor) & (runs.c.window_start == window_start))
+
+    def run_by_id(self, run_id: str) -> Run | None:
+        """The run of this id."""
+        with self._database.read() as connection:
+            return history.run(connection, runs.c.id == run_id)
+
+    def runs(self, monitor: str | None = None, *, limit: int = 100, since: datetime | None = None) -> Sequence[Run]:
+        """Runs of any status whose window starts at or after ``since``, newest window first."""
+        with self._database.read() as connection:
+            return history.runs_of(connection, monitor, limit, since)
+
+    def latest_runs(self) -> Sequence[Run]:
+        """Newest finished run of every monitor, done or failed, without its candidates."""
+        with self._database.read() as connection:
+            return history.latest(connection)
+
+    def history(self, monitor: str, before: datetime, limit: int) -> Sequence[tuple[Window, Decision]]:
+        """Verdicts on windows that start before then, newest first; failed runs gave none."""
+        with self._database.read() as connection:
+            return history.history(connection, monitor, before, limit)
+
+    def watermark(self, monitor: str) -> datetime | None:
+        """End of the newest window that is done; a failed one leaves it where it was."""
+        with self._database.read() as connection:
+            return history.watermark(connection, monitor)
+
+    def overview(self) -> Sequence[Overview]:
+        """All that is shown about each monitor, read at one moment, by name."""
+        with self._database.read() as connection:
+            return overview.overview(connection)
+
+    # --- labels, references, baselines -------------------------------------------------------------------------------
+
+    def import_labels(self, monitor: str, labels: Mapping[str, str], by: str, now: datetime) -> LabelImport:
+        """Give candidates their true labels by record id; the same again changes nothing."""
+        with self._database.write() as connection:
+            return label_rows.import_labels(connection, monitor, labels, by, now)
+
+    def labelled_candidates(self, monitor: str, since: datetime | None = None) -> Sequence[Candidate]:
+        """Candidates labelled after ``since`` (such as the creation of a reference), each record once, by record id."""
+        with self._database.read() as connection:
+            return label_rows.labelled(connection, monitor, since)
+
+    def register_reference(self, monitor: str, version: int, fingerprint: str, uri: str, created_at: datetime) -> None:
+        """Make a version known; the same again changes nothing, other content under its number is a StoreError."""
+        with self._database.write() as connection:
+            references.register(connection, ReferenceVersion(monitor, version, fingerprint, uri, created_at, False))
+
+    def use_reference(self, monitor: str, version: int) -> None:
+        """Compare with this version from now on."""
+        with self._database.write() as connection:
+            references.use(connection, monitor, version)
+
+    def references(self, monitor: str) -> Sequence[ReferenceVersion]:
+        """Known versions, oldest first."""
+        with self._database.read() as connection:
+            return references.versions(connection, monitor)
+
+    def active_reference(self, monitor: str) -> int | None:
+        """The version in use."""
+        return next((one.version for one in self.references(monitor) if one.active), None)
+
+    def accept_baseline(self, baseline: Baseline) -> None:
+        """Accept a gap from its window on."""
+        with self._database.write() as connection:
+            references.accept(connection, baseline)
+
+    def baselines(self, monitor: str, at: datetime) -> Sequence[Baseline]:
+        """Gaps accepted on windows that start before ``at`` and not run out by then, oldest first."""
+        with self._database.read() as connection:
+            return references.accepted(connection, monitor, at)

@@ -1,0 +1,113 @@
+"""Who may run a window. Claiming is an insert; a claim whose lease ran out is taken over with a higher attempt."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from monitor.errors import ClaimLost
+from monitor.store.database import insert_missing
+from monitor.store.entries import Claim
+from monitor.store.tables import decisions, monitors, runs
+from monitor.values import RunStatus, Window
+
+__all__ = ["claim", "know", "lost", "ours", "release", "renew", "run_id_of", "unfinished"]
+
+
+def run_id_of(monitor: str, start: datetime) -> str:
+    """The id of a window's run: the same from every replica and after every restore."""
+    return hashlib.sha256(f"{monitor}|{start.astimezone(UTC).isoformat()}".encode(errors="surrogatepass")).hexdigest()[
+        :32
+    ]
+
+
+def know(connection: Connection, monitor: str, period: timedelta, now: datetime, settings: str = "") -> None:
+    """Make sure the monitor has a row."""
+    row = {"name": monitor, "settings": settings, "period_seconds": period.total_seconds(), "first_seen": now}
+    insert_missing(connection, monitors, row)
+
+
+def claim(connection: Connection, wanted: Claim, *, retry_failed: bool) -> Claim | None:
+    """The claim with its attempt, or ``None``: it is done, or failed, or a living process has it."""
+    know(connection, wanted.monitor, wanted.window.length, wanted.started_at)
+    if insert_missing(connection, runs, _first(wanted)):
+        return wanted
+    free = sa.and_(runs.c.status == RunStatus.RUNNING, runs.c.lease_until <= wanted.started_at)
+    if retry_failed:
+        free = sa.or_(free, runs.c.status == RunStatus.FAILED)
+    attempt = connection.execute(
+        sa.update(runs)
+        .where(runs.c.monitor == wanted.monitor, runs.c.window_start == wanted.window.start, free)
+        .values(**_taken(wanted), attempt=runs.c.attempt + 1)
+        .returning(runs.c.attempt)
+    ).scalar()
+    if attempt is None:
+        return None
+    connection.execute(sa.delete(decisions).where(decisions.c.run_id == wanted.run_id))
+    return replace(wanted, attempt=attempt)
+
+
+def _taken(wanted: Claim) -> dict[str, object]:
+    return {
+        "window_end": wanted.window.end,
+        "status": RunStatus.RUNNING.value,
+        "claimed_by": wanted.worker,
+        "lease_until": wanted.lease_until,
+        "started_at": wanted.started_at,
+        "finished_at": None,
+        "error": "",
+    }
+
+
+def _first(wanted: Claim) -> dict[str, object]:
+    return {
+        **_taken(wanted),
+        "id": wanted.run_id,
+        "monitor": wanted.monitor,
+        "window_start": wanted.window.start,
+        "attempt": wanted.attempt,
+        **dict.fromkeys(("reference_fingerprint", "embedder", "settings"), ""),
+        **dict.fromkeys(("failures", "population", "sampled", "repeats", "empty", "overlong", "outside"), 0),
+        "rejected": {},
+        "seconds": {},
+    }
+
+
+def ours(claim: Claim) -> sa.ColumnElement[bool]:
+    """The row of this claim, if it is still this claim's."""
+    return sa.and_(runs.c.id == claim.run_id, runs.c.attempt == claim.attempt, runs.c.status == RunStatus.RUNNING.value)
+
+
+def lost(claim: Claim) -> ClaimLost:
+    """The error to raise when :func:`ours` finds nothing."""
+    return ClaimLost(
+        f"the window {claim.window} of {claim.monitor} is no longer attempt {claim.attempt} of {claim.worker}: its lease "
+        "ended and another process took it over; nothing is saved here"
+    )
+
+
+def renew(connection: Connection, claim: Claim, until: datetime) -> Claim:
+    """Keep the claim until then."""
+    if connection.execute(sa.update(runs).where(ours(claim)).values(lease_until=until)).rowcount != 1:
+        raise lost(claim)
+    return replace(claim, lease_until=until)
+
+
+def release(connection: Connection, claim: Claim) -> None:
+    """Give the window back at once; a claim that was lost meanwhile needs no giving back."""
+    connection.execute(sa.update(runs).where(ours(claim)).values(lease_until=runs.c.started_at))
+
+
+def unfinished(connection: Connection, monitor: str, now: datetime) -> Sequence[Window]:
+    """Windows that a dead process left behind, oldest first."""
+    found = connection.execute(
+        sa.select(runs.c.window_start, runs.c.window_end)
+        .where(runs.c.monitor == monitor, runs.c.status == RunStatus.RUNNING.value, runs.c.lease_until <= now)
+        .order_by(runs.c.window_start)
+    )
+    return [Window(row.window_start, row.window_end) for row in found]

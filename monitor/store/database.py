@@ -1,0 +1,145 @@
+"""One database: opened with what its kind needs, read and written in whole transactions, its errors in our words."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from monitor.errors import StoreError
+from monitor.secrets import redact_url
+from monitor.store.faults import translate
+
+__all__ = ["Database", "insert_missing"]
+
+_BUSY_SECONDS = 30
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+
+
+def insert_missing(connection: Connection, table: sa.Table, row: Mapping[str, Any]) -> bool:
+    """Insert the row unless its key is there already; whether it was inserted."""
+    made = postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    # What comes back tells; an INSERT's row count is not to be had from every driver.
+    statement = made.values(dict(row)).on_conflict_do_nothing().returning(sa.literal(1))
+    return connection.execute(statement).scalar() is not None
+
+
+def _parse(url: str, password: str | None) -> URL:
+    try:
+        parsed = make_url(str(url))
+    except (exc.ArgumentError, ValueError):
+        # Not quoted: where the password stands in it cannot be told.
+        raise StoreError(
+            "the database URL cannot be read; it looks like sqlite:///drift-monitor.db or postgresql://user@host/name"
+        ) from None
+    driver = _DRIVERS.get(parsed.drivername)
+    if driver is None:
+        raise StoreError(f"database kind {parsed.drivername!r} is not supported; use sqlite or postgresql")
+    parsed = parsed.set(drivername=driver)
+    return parsed if password is None else parsed.set(password=password)
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
+    # The driver would begin transactions late and on its own terms; _begin does it instead.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {round(_BUSY_SECONDS * 1000)}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    _use_wal(connection)
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Let readers and a writer work side by side; kept in the file, so only the first process changes it."""
+    for _ in range(100):
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # This one statement does not wait for a lock by itself.
+            if not str(error.sqlite_errorname).startswith("SQLITE_BUSY"):
+                return
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that starts by reading and then writes could fail half-way; writers queue up at the door.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
+class Database:
+    """A SQLite or PostgreSQL database."""
+
+    def __init__(self, url: str, password: str | None = None) -> None:
+        parsed = _parse(url, password)
+        self.kind = parsed.get_backend_name()
+        shown = parsed.render_as_string(hide_password=True)
+        self.name = shown if self.kind == "sqlite" else redact_url(shown)
+        place = parsed.database or ":memory:"
+        on_disk = self.kind == "sqlite" and place != ":memory:" and not place.startswith("file:")
+        self.file = Path(place) if on_disk else None
+        self._engine = self._open(parsed)
+        if self.kind == "sqlite":
+            sa.event.listen(self._engine, "connect", _prepare_sqlite)
+            sa.event.listen(self._engine, "begin", _begin_sqlite)
+            self._reader = self._engine
+        else:
+            # One snapshot for all statements of a read, so that a run and its measurements belong together.
+            self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self._writer = self._engine.execution_options(writes=True)
+
+    def _open(self, url: URL) -> Engine:
+        options: dict[str, Any] = {} if self.kind == "sqlite" else {"connect_args": {"connect_timeout": 10}}
+        try:
+            return sa.create_engine(url, hide_parameters=True, pool_pre_ping=self.kind != "sqlite", **options)
+        except ImportError as error:
+            raise StoreError(
+                f"database {self.name}: its driver is not installed; pip install 'drift-monitor[postgres]'"
+            ) from error
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except exc.SQLAlchemyError as error:
+            raise translate(error, self.name) from error
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one moment."""
+        with self._transaction(self._reader) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write; whole or not at all."""
+        with self._transaction(self._writer) as connection:
+            yield connection
+
+    def now(self) -> datetime:
+        """The database's clock: one for all replicas. SQLite's is the machine's."""
+        if self.kind == "sqlite":
+            return datetime.now(UTC)
+        with self.read() as connection:
+            moment: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+        return moment.astimezone(UTC)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._engine.dispose()

@@ -1,0 +1,128 @@
+"""Values the store gives out about its own bookkeeping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from monitor.values import Draft, Export, Run, Window
+
+__all__ = ["Claim", "Delivery", "DeliveryStatus", "Due", "LabelImport", "Overview", "ReferenceVersion"]
+
+Wish = TypeVar("Wish", Draft, Export)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run one window. ``attempt`` is the fencing token: it grows each time the window changes hands."""
+
+    run_id: str
+    monitor: str
+    window: Window
+    attempt: int
+    worker: str
+    started_at: datetime
+    lease_until: datetime
+
+
+class DeliveryStatus(StrEnum):
+    """What became of a wish: still to be sent, sent, or set aside until a person has looked at it."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    PARKED = "parked"
+
+
+@dataclass(frozen=True, slots=True)
+class Due(Generic[Wish]):
+    """A wish that this process may send now; ``attempt`` is 1 the first time."""
+
+    destination: str
+    wish: Wish
+    attempt: int
+
+    @property
+    def key(self) -> str:
+        """The idempotency key."""
+        return self.wish.key
+
+    @property
+    def monitor(self) -> str:
+        """Whose wish it is."""
+        return self.wish.monitor
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A ticket or an export and what became of it. ``title`` is empty for exports."""
+
+    key: str
+    destination: str
+    monitor: str
+    run_id: str
+    window: Window
+    title: str
+    status: DeliveryStatus
+    attempts: int
+    failures: int
+    location: str
+    error: str
+    created_at: datetime
+    due_at: datetime
+    sent_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelImport:
+    """How many records got a label; ``unknown`` of them were never candidates of this monitor."""
+
+    new: int
+    changed: int
+    unchanged: int
+    unknown: int
+    unknown_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceVersion:
+    """One version of a monitor's reference and where it is kept."""
+
+    monitor: str
+    version: int
+    fingerprint: str
+    uri: str
+    created_at: datetime
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All that is worth showing about one monitor, read at one moment.
+
+    latest      newest finished run, done or failed, without its candidates
+    watermark   end of the newest window that is done
+    running     windows being worked on
+    runs        attempts ever made, by how they ended: done, failed, abandoned
+    candidates  proposed by the latest run
+    labelled    records of any run that have a label by now
+    tickets     number by (destination, status); ``exports`` the same
+    failures    sendings that failed, by (``ticket`` or ``export``, destination)
+    """
+
+    monitor: str
+    settings: str
+    period: timedelta
+    first_seen: datetime
+    latest: Run | None = None
+    watermark: datetime | None = None
+    running: int = 0
+    runs: Mapping[str, int] = field(default_factory=dict)
+    candidates: int = 0
+    labelled: int = 0
+    tickets: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    exports: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    failures: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    reference: ReferenceVersion | None = None

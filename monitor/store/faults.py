@@ -1,0 +1,72 @@
+"""What a database says when it fails, in words that say what to do. Never a statement, a parameter or a password."""
+
+from __future__ import annotations
+
+from sqlalchemy import exc
+
+from monitor.errors import StoreError
+
+__all__ = ["translate"]
+
+_SQLITE = {
+    "SQLITE_CANTOPEN": "the file cannot be opened; check that its folder exists and may be written",
+    "SQLITE_READONLY": "the file is read-only; check its owner and mode and those of its folder",
+    "SQLITE_BUSY": "another process held the file locked for too long; use PostgreSQL for many writers",
+    "SQLITE_LOCKED": "another process held the file locked for too long; use PostgreSQL for many writers",
+    "SQLITE_FULL": "the disk is full; free space and run again, nothing of this step was kept",
+    "SQLITE_IOERR": "the disk gave an error; check its health and whether it is full",
+    "SQLITE_NOTADB": "the file is not a SQLite database; check the path",
+    "SQLITE_CORRUPT": "the file is damaged; restore it from a backup",
+}
+_POSTGRES = {
+    "28": "user name or password is wrong; check the URL and the password",
+    "3D000": "the database does not exist; create it or correct the URL",
+    "42501": "the user lacks a right on the tables; grant it",
+    "25006": "the server is read-only, a standby perhaps; give the URL of the primary",
+    "53100": "the server's disk is full; free space and run again, nothing of this step was kept",
+    "53300": "the server has no connection left; raise max_connections or run fewer replicas",
+    "55P03": "a lock was not to be had in time; run again",
+    "40": "another process was in the way; run again",
+    "57": "the server is shutting down or cancelled the statement; run again",
+    "08": "the connection was lost; check that the server runs",
+}
+# libpq gives no code when the connection itself fails, only English text.
+_CONNECTING = {
+    "password authentication failed": _POSTGRES["28"],
+    "no password supplied": _POSTGRES["28"],
+    "does not exist": "the database or the user does not exist; create it or correct the URL",
+    "no pg_hba.conf entry": "the server does not admit this user from here; see its pg_hba.conf",
+    "timeout expired": "the server did not answer in time; check host, port and firewall",
+    "starting up": "the server is starting; run again in a moment",
+    "too many clients": _POSTGRES["53300"],
+}
+_NO_SCHEMA = "it lacks a table or column; run drift-monitor db upgrade"
+_UNREACHABLE = "it cannot be reached; check that the server runs, host and port"
+
+
+def translate(error: exc.SQLAlchemyError, url: str) -> Exception:
+    """The exception to raise instead; ``url`` must not hold a password."""
+    origin = error.orig if isinstance(error, exc.StatementError) else None
+    # A value that a column type refused: our own words, which SQLAlchemy has wrapped.
+    if isinstance(origin, ValueError) and not isinstance(error, exc.DBAPIError):
+        return origin
+    if origin is None:
+        return StoreError(f"database {url}: {type(error).__name__}")
+    return StoreError(f"database {url}: {_words(origin)}")
+
+
+def _words(origin: BaseException) -> str:
+    sqlite = getattr(origin, "sqlite_errorname", None)
+    if sqlite is not None:
+        if "no such table" in str(origin) or "no such column" in str(origin):
+            return _NO_SCHEMA
+        # Extended names look like SQLITE_IOERR_WRITE.
+        return next((words for name, words in _SQLITE.items() if sqlite.startswith(name)), f"it refused ({sqlite})")
+    state = getattr(origin, "sqlstate", None)
+    if state is not None:
+        if state in {"42P01", "42703"}:
+            return _NO_SCHEMA
+        named = _POSTGRES.get(state) or _POSTGRES.get(state[:2])
+        return named or f"it refused ({type(origin).__name__}, SQLSTATE {state})"
+    text = str(origin)
+    return next((words for sign, words in _CONNECTING.items() if sign in text), _UNREACHABLE)

@@ -1,0 +1,96 @@
+"""Reading runs back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from monitor.store import rows
+from monitor.store.tables import candidates, decisions, measurements, runs
+from monitor.values import Decision, Run, RunStatus, Window
+
+__all__ = ["history", "latest", "run", "runs_of", "watermark"]
+
+_FINISHED = (RunStatus.DONE.value, RunStatus.FAILED.value)
+# Below the number of parameters that either database takes in one statement.
+_CHUNK = 500
+
+T = TypeVar("T")
+
+
+def _children(
+    connection: Connection, table: sa.Table, ids: Sequence[str], make: Callable[[Row[Any]], T]
+) -> dict[str, list[T]]:
+    found: dict[str, list[T]] = defaultdict(list)
+    order = [table.c.position] if "position" in table.c else []
+    for first in range(0, len(ids), _CHUNK):
+        query = sa.select(table).where(table.c.run_id.in_(ids[first : first + _CHUNK])).order_by(*order)
+        for row in connection.execute(query):
+            found[row.run_id].append(make(row))
+    return found
+
+
+def _whole(connection: Connection, found: Iterable[Row[Any]], *, with_candidates: bool = True) -> list[Run]:
+    """Runs with all that belongs to them, in a fixed number of statements."""
+    heads = list(found)
+    ids = [row.id for row in heads]
+    measured = _children(connection, measurements, ids, rows.measurement_of)
+    decided = _children(connection, decisions, ids, rows.decision_of)
+    proposed = _children(connection, candidates, ids if with_candidates else [], rows.candidate_of)
+    return [rows.run_of(row, measured[row.id], next(iter(decided[row.id]), None), proposed[row.id]) for row in heads]
+
+
+def run(connection: Connection, which: sa.ColumnElement[bool]) -> Run | None:
+    """The one run, if there is one."""
+    return next(iter(_whole(connection, connection.execute(sa.select(runs).where(which)))), None)
+
+
+def runs_of(connection: Connection, monitor: str | None, limit: int, since: datetime | None) -> list[Run]:
+    """Runs of any status, newest window first."""
+    query = sa.select(runs).order_by(runs.c.window_start.desc(), runs.c.monitor).limit(limit)
+    if monitor is not None:
+        query = query.where(runs.c.monitor == monitor)
+    if since is not None:
+        query = query.where(runs.c.window_start >= since)
+    return _whole(connection, connection.execute(query))
+
+
+def latest(connection: Connection) -> list[Run]:
+    """Newest finished run of each monitor, by name, without candidates."""
+    newest = (
+        sa.select(runs.c.monitor, sa.func.max(runs.c.window_start).label("window_start"))
+        .where(runs.c.status.in_(_FINISHED))
+        .group_by(runs.c.monitor)
+        .subquery()
+    )
+    same = sa.and_(runs.c.monitor == newest.c.monitor, runs.c.window_start == newest.c.window_start)
+    found = connection.execute(sa.select(runs).join(newest, same))
+    # Sorted here: databases differ in how they order text.
+    return sorted(_whole(connection, found, with_candidates=False), key=lambda one: one.monitor)
+
+
+def history(connection: Connection, monitor: str, before: datetime, limit: int) -> list[tuple[Window, Decision]]:
+    """Verdicts of windows that start before then, newest first."""
+    found = connection.execute(
+        sa.select(runs.c.window_start, runs.c.window_end, decisions)
+        .join(decisions, decisions.c.run_id == runs.c.id)
+        .where(runs.c.monitor == monitor, runs.c.status == RunStatus.DONE.value, runs.c.window_start < before)
+        .order_by(runs.c.window_start.desc())
+        .limit(limit)
+    )
+    return [(Window(row.window_start, row.window_end), rows.decision_of(row)) for row in found]
+
+
+def watermark(connection: Connection, monitor: str) -> datetime | None:
+    """End of the newest window that is done."""
+    return connection.execute(
+        sa.select(runs.c.window_end)
+        .where(runs.c.monitor == monitor, runs.c.status == RunStatus.DONE.value)
+        .order_by(runs.c.window_start.desc())
+        .limit(1)
+    ).scalar()

@@ -1,0 +1,203 @@
+"""What is to be sent: written with the run that asked for it, sent later, once, however often that is interrupted.
+
+A row is leased to one process, sent, then marked. A crash in between lets the lease run out and the row is sent again,
+which the receiver recognises by its key. Every failure pushes the row further ahead; one that no repeat can heal is parked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from monitor.store.database import insert_missing
+from monitor.store.entries import Delivery, DeliveryStatus, Due
+from monitor.store.rows import candidate_of
+from monitor.store.tables import candidates, exports, runs, tickets
+from monitor.values import Draft, Export, Run, Window
+
+__all__ = [
+    "FIRST_WAIT",
+    "LONGEST_WAIT",
+    "deliveries",
+    "due_exports",
+    "due_tickets",
+    "not_sent",
+    "sent",
+    "unpark",
+    "wait",
+    "wish",
+]
+
+FIRST_WAIT = timedelta(seconds=30)
+LONGEST_WAIT = timedelta(hours=6)
+
+
+def wait(attempts: int) -> timedelta:
+    """How long to leave a row alone after so many attempts: half a minute, doubling, six hours at most."""
+    return min(FIRST_WAIT * (1 << min(max(attempts, 1) - 1, 16)), LONGEST_WAIT)
+
+
+def wish(connection: Connection, run: Run, drafts: Mapping[str, Draft], wanted: Mapping[str, Export]) -> None:
+    """Add the run's wishes. A key the destination has had before changes nothing: one key, one ticket."""
+    for destination, draft in drafts.items():
+        row = _row(run, draft.key, destination) | {"title": draft.title, "body": draft.body}
+        insert_missing(connection, tickets, row)
+    for destination, export in wanted.items():
+        insert_missing(connection, exports, _row(run, export.key, destination))
+
+
+def _row(run: Run, key: str, destination: str) -> dict[str, Any]:
+    return {
+        "key": key,
+        "destination": destination,
+        "monitor": run.monitor,
+        "run_id": run.id,
+        "status": DeliveryStatus.PENDING.value,
+        "attempts": 0,
+        "failures": 0,
+        "created_at": run.finished_at,
+        "due_at": run.finished_at,
+        "location": "",
+        "error": "",
+    }
+
+
+def _lease(connection: Connection, table: sa.Table, now: datetime, limit: int, lease: timedelta) -> Sequence[Row[Any]]:
+    """Take up to ``limit`` due rows, oldest first, that no other process is taking."""
+    free = sa.or_(table.c.leased_until.is_(None), table.c.leased_until <= now)
+    found = connection.execute(
+        sa.select(table)
+        .where(table.c.status == DeliveryStatus.PENDING.value, table.c.due_at <= now, free)
+        .order_by(table.c.created_at, table.c.key, table.c.destination)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    for row in found:
+        # A row that kills its process waits longer each time as well.
+        until = now + max(lease, wait(row.attempts + 1))
+        connection.execute(
+            sa.update(table).where(_is(table, row)).values(leased_until=until, attempts=row.attempts + 1)
+        )
+    return found
+
+
+def _is(table: sa.Table, row: Row[Any]) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.key == row.key, table.c.destination == row.destination)
+
+
+def _windows(connection: Connection, found: Sequence[Row[Any]]) -> dict[str, Row[Any]]:
+    query = sa.select(runs).where(runs.c.id.in_({row.run_id for row in found}))
+    return {row.id: row for row in connection.execute(query)}
+
+
+def due_tickets(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[Draft]]:
+    """Lease tickets that are due."""
+    found = _lease(connection, tickets, now, limit, lease)
+    by_id = _windows(connection, found)
+    return [
+        Due(
+            row.destination,
+            Draft(
+                row.key,
+                row.monitor,
+                row.title,
+                row.body,
+                Window(by_id[row.run_id].window_start, by_id[row.run_id].window_end),
+            ),
+            row.attempts + 1,
+        )
+        for row in found
+    ]
+
+
+def due_exports(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[Export]]:
+    """Lease exports that are due, with the candidates as they are now."""
+    found = _lease(connection, exports, now, limit, lease)
+    by_id = _windows(connection, found)
+    return [Due(row.destination, _export(connection, row, by_id[row.run_id]), row.attempts + 1) for row in found]
+
+
+def _export(connection: Connection, row: Row[Any], run: Row[Any]) -> Export:
+    query = sa.select(candidates).where(candidates.c.run_id == row.run_id).order_by(candidates.c.position)
+    return Export(
+        key=row.key,
+        monitor=row.monitor,
+        run_id=row.run_id,
+        window=Window(run.window_start, run.window_end),
+        candidates=tuple(candidate_of(one) for one in connection.execute(query)),
+        reference_version=run.reference_version or 0,
+    )
+
+
+def _of(due: Due[Draft] | Due[Export]) -> tuple[sa.Table, sa.ColumnElement[bool]]:
+    table = tickets if isinstance(due.wish, Draft) else exports
+    return table, sa.and_(table.c.key == due.key, table.c.destination == due.destination)
+
+
+def sent(connection: Connection, due: Due[Draft] | Due[Export], location: str, now: datetime) -> None:
+    """Mark as sent, whoever holds the lease by now: it is a fact."""
+    table, this = _of(due)
+    values = {"status": DeliveryStatus.SENT.value, "location": location, "error": "", "sent_at": now}
+    connection.execute(
+        sa.update(table).where(this, table.c.status != DeliveryStatus.SENT.value).values(**values, leased_until=None)
+    )
+
+
+def not_sent(
+    connection: Connection, due: Due[Draft] | Due[Export], error: str, now: datetime, *, permanent: bool
+) -> None:
+    """Note the failure and push the row ahead, or park it; nothing once it is sent or parked."""
+    table, this = _of(due)
+    status = DeliveryStatus.PARKED if permanent else DeliveryStatus.PENDING
+    connection.execute(
+        sa.update(table)
+        .where(this, table.c.status == DeliveryStatus.PENDING.value)
+        .values(
+            status=status.value,
+            error=error,
+            failures=table.c.failures + 1,
+            due_at=now + wait(due.attempt),
+            leased_until=None,
+        )
+    )
+
+
+def unpark(connection: Connection) -> int:
+    """Make everything that failed due at once; what is being sent right now stays leased."""
+    return sum(
+        connection.execute(
+            sa.update(table)
+            .where(table.c.status != DeliveryStatus.SENT.value, table.c.failures > 0)
+            .values(status=DeliveryStatus.PENDING.value, due_at=table.c.created_at)
+        ).rowcount
+        for table in (tickets, exports)
+    )
+
+
+def deliveries(connection: Connection, kind: str, monitor: str | None, limit: int) -> Sequence[Delivery]:
+    """What became of the wishes of this kind, newest first."""
+    table = {"tickets": tickets, "exports": exports}[kind]
+    query = (
+        sa.select(table, runs.c.window_start, runs.c.window_end)
+        .join(runs, runs.c.id == table.c.run_id)
+        .order_by(table.c.created_at.desc(), table.c.key, table.c.destination)
+        .limit(limit)
+    )
+    if monitor is not None:
+        query = query.where(table.c.monitor == monitor)
+    return [_delivery(row) for row in connection.execute(query)]
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    same = ("key", "destination", "monitor", "run_id", "attempts", "failures", "location", "error")
+    times = ("created_at", "due_at", "sent_at")
+    return Delivery(
+        **{name: getattr(row, name) for name in (*same, *times)},
+        window=Window(row.window_start, row.window_end),
+        title=getattr(row, "title", ""),
+        status=DeliveryStatus(row.status),
+    )

@@ -1,0 +1,104 @@
+"""What is shown about every monitor, read in a fixed number of statements."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from monitor.store.entries import Overview
+from monitor.store.history import latest
+from monitor.store.references import active
+from monitor.store.tables import candidates, exports, monitors, runs, tickets
+from monitor.values import RunStatus
+
+__all__ = ["overview"]
+
+Pairs = dict[str, dict[tuple[str, str], int]]
+
+
+def overview(connection: Connection) -> list[Overview]:
+    """One entry per monitor, by name."""
+    newest = {run.monitor: run for run in latest(connection)}
+    attempts, running = _attempts(connection)
+    proposed = _proposed(connection, [run.id for run in newest.values()])
+    labelled = _labelled(connection)
+    opened, written, failures = _by_status(connection, tickets), _by_status(connection, exports), _failures(connection)
+    references = active(connection)
+    marks = _watermarks(connection)
+    found = [
+        Overview(
+            monitor=row.name,
+            settings=row.settings,
+            period=timedelta(seconds=row.period_seconds),
+            first_seen=row.first_seen,
+            latest=newest.get(row.name),
+            watermark=marks.get(row.name),
+            running=running.get(row.name, 0),
+            runs=attempts.get(row.name, {}),
+            candidates=proposed.get(newest[row.name].id, 0) if row.name in newest else 0,
+            labelled=labelled.get(row.name, 0),
+            tickets=opened.get(row.name, {}),
+            exports=written.get(row.name, {}),
+            failures=failures.get(row.name, {}),
+            reference=references.get(row.name),
+        )
+        for row in connection.execute(sa.select(monitors))
+    ]
+    return sorted(found, key=lambda one: one.monitor)
+
+
+def _attempts(connection: Connection) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """Attempts by how they ended, none of which ever falls, and windows being worked on."""
+    query = sa.select(
+        runs.c.monitor,
+        sa.func.sum(sa.case((runs.c.status == RunStatus.DONE.value, 1), else_=0)).label("done"),
+        sa.func.sum(sa.case((runs.c.status == RunStatus.RUNNING.value, 1), else_=0)).label("running"),
+        sa.func.sum(runs.c.failures).label("failed"),
+        sa.func.sum(runs.c.attempt).label("attempts"),
+    ).group_by(runs.c.monitor)
+    ended, running = {}, {}
+    for row in connection.execute(query):
+        abandoned = row.attempts - row.failed - row.done - row.running
+        ended[row.monitor] = {"done": int(row.done), "failed": int(row.failed), "abandoned": int(abandoned)}
+        running[row.monitor] = int(row.running)
+    return ended, running
+
+
+def _watermarks(connection: Connection) -> dict[str, datetime]:
+    query = sa.select(runs.c.monitor, sa.func.max(runs.c.window_end).label("until"))
+    query = query.where(runs.c.status == RunStatus.DONE.value).group_by(runs.c.monitor)
+    return {row.monitor: row.until for row in connection.execute(query)}
+
+
+def _proposed(connection: Connection, run_ids: Collection[str]) -> dict[str, int]:
+    query = sa.select(candidates.c.run_id, sa.func.count().label("number"))
+    query = query.where(candidates.c.run_id.in_(run_ids)).group_by(candidates.c.run_id)
+    return {row.run_id: row.number for row in connection.execute(query)}
+
+
+def _labelled(connection: Connection) -> dict[str, int]:
+    query = sa.select(candidates.c.monitor, sa.func.count(candidates.c.record_id.distinct()).label("number"))
+    query = query.where(candidates.c.labelled_at.is_not(None)).group_by(candidates.c.monitor)
+    return {row.monitor: row.number for row in connection.execute(query)}
+
+
+def _by_status(connection: Connection, table: sa.Table) -> Pairs:
+    which = (table.c.monitor, table.c.destination, table.c.status)
+    found: Pairs = defaultdict(dict)
+    for row in connection.execute(sa.select(*which, sa.func.count().label("number")).group_by(*which)):
+        found[row.monitor][row.destination, row.status] = row.number
+    return found
+
+
+def _failures(connection: Connection) -> Pairs:
+    found: Pairs = defaultdict(dict)
+    for kind, table in (("ticket", tickets), ("export", exports)):
+        which = (table.c.monitor, table.c.destination)
+        query = sa.select(*which, sa.func.sum(table.c.failures).label("number")).group_by(*which)
+        for row in connection.execute(query):
+            found[row.monitor][kind, row.destination] = int(row.number)
+    return found

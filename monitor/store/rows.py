@@ -1,0 +1,175 @@
+"""Values to rows and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.engine import Row
+
+from monitor.values import (
+    Baseline,
+    Candidate,
+    Counts,
+    Decision,
+    Measurement,
+    Neighbour,
+    Run,
+    RunStatus,
+    State,
+    Window,
+)
+
+__all__ = [
+    "baseline_of",
+    "baseline_row",
+    "candidate_of",
+    "candidate_rows",
+    "decision_of",
+    "decision_row",
+    "measurement_of",
+    "measurement_rows",
+    "run_of",
+    "run_row",
+]
+
+_COUNTS = ("population", "sampled", "repeats", "empty", "overlong", "outside")
+_MEASURED = ("detector", "subject", "segment", "effect", "low", "high", "p_value")
+_PROPOSED = (
+    "rank",
+    "record_id",
+    "strategy",
+    "gain",
+    "risk",
+    "suggested_label",
+    "reason",
+    "duplicates",
+    "text",
+    "observed_at",
+    "predicted",
+    "confidence",
+    "segments",
+    "label",
+)
+_ACCEPTED = ("monitor", "window_start", "accepted_by", "reason", "accepted_at", "until", "effects")
+
+
+def run_row(run: Run) -> dict[str, Any]:
+    """What a finished run changes in its row; identity and claim stay as they are."""
+    return {
+        "status": run.status.value,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "reference_version": run.reference_version,
+        "reference_fingerprint": run.reference_fingerprint,
+        "embedder": run.embedder,
+        "settings": run.settings,
+        **{name: int(getattr(run.counts, name)) for name in _COUNTS},
+        "rejected": {reason: int(count) for reason, count in run.counts.rejected.items()},
+        "seconds": run.seconds,
+        "error": run.error,
+    }
+
+
+def run_of(
+    row: Row[Any],
+    measurements: Sequence[Measurement] = (),
+    decision: Decision | None = None,
+    candidates: Sequence[Candidate] = (),
+) -> Run:
+    """A run from its row and what belongs to it."""
+    return Run(
+        id=row.id,
+        monitor=row.monitor,
+        window=Window(row.window_start, row.window_end),
+        status=RunStatus(row.status),
+        attempt=row.attempt,
+        claimed_by=row.claimed_by,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        reference_version=row.reference_version,
+        reference_fingerprint=row.reference_fingerprint,
+        embedder=row.embedder,
+        settings=row.settings,
+        counts=Counts(**{name: getattr(row, name) for name in _COUNTS}, rejected=row.rejected),
+        measurements=tuple(measurements),
+        decision=decision,
+        candidates=tuple(candidates),
+        seconds=row.seconds,
+        error=row.error,
+    )
+
+
+def measurement_rows(run: Run) -> list[dict[str, Any]]:
+    """One row each, in order."""
+    return [
+        {
+            "run_id": run.id,
+            "position": position,
+            **{name: getattr(one, name) for name in _MEASURED},
+            "n_reference": int(one.n_reference),
+            "n_current": int(one.n_current),
+            "detail": one.detail,
+        }
+        for position, one in enumerate(run.measurements)
+    ]
+
+
+def measurement_of(row: Row[Any]) -> Measurement:
+    """A measurement from its row."""
+    return Measurement(
+        **{name: getattr(row, name) for name in _MEASURED},
+        n_reference=row.n_reference,
+        n_current=row.n_current,
+        detail=row.detail,
+    )
+
+
+def decision_row(run: Run, decision: Decision) -> dict[str, Any]:
+    """The verdict's row."""
+    return {
+        "run_id": run.id,
+        "state": decision.state.value,
+        "reasons": decision.reasons,
+        "subjects": decision.subjects,
+        "causes": decision.causes,
+        "evidence": decision.evidence,
+    }
+
+
+def decision_of(row: Row[Any]) -> Decision:
+    """A verdict from its row."""
+    return Decision(State(row.state), tuple(row.reasons), tuple(row.subjects), tuple(row.causes), row.evidence)
+
+
+def candidate_rows(run: Run) -> list[dict[str, Any]]:
+    """One row each, best first."""
+    return [
+        {
+            "run_id": run.id,
+            "position": position,
+            "monitor": run.monitor,
+            **{name: getattr(one, name) for name in _PROPOSED},
+            "rank": int(one.rank),
+            "duplicates": int(one.duplicates),
+            "neighbours": [[n.record_id, n.label, n.similarity] for n in one.neighbours],
+            "labelled_at": None if one.label is None else run.finished_at,
+        }
+        for position, one in enumerate(run.candidates)
+    ]
+
+
+def candidate_of(row: Row[Any]) -> Candidate:
+    """A candidate from its row."""
+    neighbours = tuple(Neighbour(record_id, label, similarity) for record_id, label, similarity in row.neighbours)
+    return Candidate(**{name: getattr(row, name) for name in _PROPOSED}, neighbours=neighbours)
+
+
+def baseline_row(baseline: Baseline) -> dict[str, Any]:
+    """An accepted gap's row."""
+    return {name: getattr(baseline, name) for name in _ACCEPTED}
+
+
+def baseline_of(row: Row[Any]) -> Baseline:
+    """An accepted gap from its row."""
+    return Baseline(**{name: getattr(row, name) for name in _ACCEPTED})

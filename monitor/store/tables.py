@@ -1,0 +1,192 @@
+"""The tables. A monitor is a name out of the settings; everything it left behind hangs on that name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint
+
+from monitor.store.columns import Document, Moment, Number, Words
+
+__all__ = [
+    "baselines",
+    "candidates",
+    "decisions",
+    "exports",
+    "measurements",
+    "metadata",
+    "monitors",
+    "reference_versions",
+    "runs",
+    "tickets",
+]
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _needed(name: str, kind: Any) -> Column[Any]:
+    return Column(name, kind, nullable=False)
+
+
+def _of_run() -> Column[Any]:
+    return Column("run_id", Words, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+
+
+monitors = Table(
+    "monitors",
+    metadata,
+    Column("name", Words, primary_key=True),
+    _needed("settings", Words),
+    _needed("period_seconds", Number),
+    _needed("first_seen", Moment),
+)
+
+reference_versions = Table(
+    "reference_versions",
+    metadata,
+    Column("monitor", Words, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    _needed("fingerprint", Words),
+    _needed("uri", Words),
+    _needed("created_at", Moment),
+    _needed("active", Boolean),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Words, primary_key=True),
+    _needed("monitor", Words),
+    _needed("window_start", Moment),
+    _needed("window_end", Moment),
+    _needed("status", Words),
+    _needed("attempt", Integer),
+    _needed("failures", Integer),
+    _needed("claimed_by", Words),
+    _needed("lease_until", Moment),
+    _needed("started_at", Moment),
+    Column("finished_at", Moment),
+    Column("reference_version", Integer),
+    _needed("reference_fingerprint", Words),
+    _needed("embedder", Words),
+    _needed("settings", Words),
+    _needed("population", BigInteger),
+    _needed("sampled", BigInteger),
+    _needed("repeats", BigInteger),
+    _needed("empty", BigInteger),
+    _needed("overlong", BigInteger),
+    _needed("outside", BigInteger),
+    _needed("rejected", Document),
+    _needed("seconds", Document),
+    _needed("error", Words),
+    UniqueConstraint("monitor", "window_start"),
+    Index(None, "monitor", "status", "window_start"),
+    Index(None, "window_start"),
+)
+
+measurements = Table(
+    "measurements",
+    metadata,
+    _of_run(),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    _needed("detector", Words),
+    _needed("subject", Words),
+    _needed("segment", Words),
+    _needed("effect", Number),
+    _needed("low", Number),
+    _needed("high", Number),
+    Column("p_value", Number),
+    _needed("n_reference", BigInteger),
+    _needed("n_current", BigInteger),
+    _needed("detail", Document),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _of_run(),
+    _needed("state", Words),
+    _needed("reasons", Document),
+    _needed("subjects", Document),
+    _needed("causes", Document),
+    _needed("evidence", Document),
+)
+
+candidates = Table(
+    "candidates",
+    metadata,
+    _of_run(),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    _needed("monitor", Words),
+    _needed("rank", Integer),
+    _needed("record_id", Words),
+    _needed("strategy", Words),
+    _needed("gain", Number),
+    Column("risk", Number),
+    Column("suggested_label", Words),
+    _needed("neighbours", Document),
+    _needed("reason", Words),
+    _needed("duplicates", BigInteger),
+    Column("text", Words),
+    Column("observed_at", Moment),
+    Column("predicted", Words),
+    Column("confidence", Number),
+    _needed("segments", Document),
+    Column("label", Words),
+    Column("labelled_by", Words),
+    Column("labelled_at", Moment),
+    Index(None, "monitor", "record_id"),
+    Index(None, "monitor", "labelled_at"),
+)
+
+
+def _outbox() -> list[Column[Any]]:
+    """What a ticket and an export have in common: a wish, who is working on it until when, and what became of it."""
+    return [
+        Column("key", Words, primary_key=True),
+        Column("destination", Words, primary_key=True),
+        _needed("monitor", Words),
+        Column("run_id", Words, ForeignKey("runs.id"), nullable=False, index=True),
+        _needed("status", Words),
+        _needed("attempts", Integer),
+        _needed("failures", Integer),
+        _needed("created_at", Moment),
+        _needed("due_at", Moment),
+        Column("leased_until", Moment),
+        Column("sent_at", Moment),
+        _needed("location", Words),
+        _needed("error", Words),
+    ]
+
+
+tickets = Table(
+    "tickets",
+    metadata,
+    *_outbox(),
+    _needed("title", Words),
+    _needed("body", Words),
+    Index(None, "status", "due_at"),
+)
+
+exports = Table("exports", metadata, *_outbox(), Index(None, "status", "due_at"))
+
+baselines = Table(
+    "baselines",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _needed("monitor", Words),
+    _needed("window_start", Moment),
+    _needed("accepted_by", Words),
+    _needed("reason", Words),
+    _needed("accepted_at", Moment),
+    Column("until", Moment),
+    _needed("effects", Document),
+    Index(None, "monitor", "accepted_at"),
+)

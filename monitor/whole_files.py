@@ -1,0 +1,30 @@
+"""Local files that are seen whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from uuid import uuid4
+
+__all__ = ["may_pass", "write_whole"]
+
+_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT}
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write under a temporary name in the same folder, then rename; after any failure the old file is as it was."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def may_pass(error: OSError) -> bool:
+    """Whether trying again later can help: a full disk can be emptied, a wrong folder stays wrong."""
+    return error.errno in _PASSING

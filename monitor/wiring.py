@@ -1,0 +1,189 @@
+"""From settings to working parts: the one place where names in the file become objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from monitor import plugins
+from monitor.decide import Policy
+from monitor.detectors import Detector
+from monitor.embedders import Embedder, Progress
+from monitor.embedders.cache import CachedEmbedder
+from monitor.embedders.canaries import canary_vectors
+from monitor.embedders.unit_rows import to_dataset
+from monitor.errors import ArtifactError, ConfigError
+from monitor.pipeline import Monitor
+from monitor.reference import Shelf, assemble, split_protected
+from monitor.sampling import draw
+from monitor.settings import FieldSettings, MonitorSettings, Part, Settings
+from monitor.sources import Source
+from monitor.sources.fields import Fields
+from monitor.store import Store
+from monitor.values import SEGMENT_PREFIX, Counts, Dataset, Reference, Sample, record_schema
+
+__all__ = ["build_reference", "embedder_of", "labelled_sample", "open_shelf", "open_store", "source_of", "wire"]
+
+
+def open_store(settings: Settings) -> Store:
+    """The store of the settings; its schema is checked by the caller."""
+    return Store.open(settings.store.url, password=settings.store.password)
+
+
+def open_shelf(settings: Settings) -> Shelf:
+    """Where references are kept."""
+    return Shelf(settings.artifacts.url, settings.artifacts.storage)
+
+
+def _fields(settings: FieldSettings) -> Fields:
+    values = {name: getattr(settings, name) for name in FieldSettings.model_fields}
+    values["segments"] = values["segments"] if isinstance(values["segments"], dict) else tuple(values["segments"])
+    return Fields(**values)
+
+
+def source_of(part: Part, fields: FieldSettings) -> Source:
+    """A source with its field mapping."""
+    source: Source = plugins.build("sources", part.kind, part.options, fields=_fields(fields))
+    return source
+
+
+def embedder_of(settings: Settings, monitor: MonitorSettings) -> tuple[Embedder, Embedder]:
+    """The embedder behind the cache, and the bare one: canaries must never come from the cache."""
+    bare: Embedder = plugins.build("embedders", monitor.embedder.kind, monitor.embedder.options)
+    if settings.cache is None or bare.reads != "text":
+        return bare, bare
+    return CachedEmbedder(bare, settings.cache), bare
+
+
+def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
+    """Every part of one monitor, made; nothing is read or written yet."""
+    embedder, bare = embedder_of(settings, monitor)
+    sampling = monitor.sample.model_dump()
+    segments = tuple(monitor.fields.segments)
+    detectors: dict[str, Detector] = {
+        part.name: plugins.build("detectors", part.kind, part.options) for part in monitor.detectors
+    }
+    return Monitor(
+        name=monitor.name,
+        source=source_of(monitor.source, monitor.fields),
+        sampling={**sampling, "key": monitor.name, "segments": segments},
+        embedder=embedder,
+        canary_embedder=bare,
+        load_reference=_cached_loader(open_shelf(settings), store, monitor.name),
+        detectors=detectors,
+        policy=Policy(**monitor.policy.model_dump()),
+        strategy=plugins.build("selection", monitor.selection.strategy.kind, monitor.selection.strategy.options),
+        budget=monitor.selection.budget,
+        tickets={part.name: plugins.build("tickets", part.kind, part.options) for part in monitor.tickets},
+        exports={part.name: plugins.build("exporters", part.kind, part.options) for part in monitor.exports},
+        settings=monitor.fingerprint(),
+    )
+
+
+def _cached_loader(shelf: Shelf, store: Store, name: str) -> Callable[[], Reference]:
+    """Loads the version in use, once per version."""
+    held: list[Reference] = []
+
+    def load() -> Reference:
+        version = store.active_reference(name)
+        if version is None:
+            raise ArtifactError(f"monitor {name} has no reference; run drift-monitor reference build --monitor {name}")
+        if not held or held[0].version != version:
+            held[:] = [shelf.load(name, version)]
+        return held[0]
+
+    return load
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    data: Dataset
+    rejected: Mapping[str, int]
+
+
+def _embed(sample: Sample, embedder: Embedder, what: str, progress: Progress | None) -> _Part:
+    if not len(sample):
+        counts = sample.counts
+        raise ArtifactError(
+            f"the {what} source gave no usable record ({counts.empty} empty, {sum(counts.rejected.values())} rejected: "
+            f"{dict(counts.rejected)}); check its path or query and the field mapping"
+        )
+    data, unusable = to_dataset(embedder, sample, progress)
+    return _Part(data, {**sample.counts.rejected, **unusable})
+
+
+def labelled_sample(store: Store, settings: Settings, monitor: MonitorSettings) -> Sample:
+    """Candidates whose labels have come in, as training records."""
+    if embedder_of(settings, monitor)[1].reads != "text":
+        raise ConfigError("--add-labels needs texts; add labelled records with vectors to the training data itself")
+    found = [c for c in store.labelled_candidates(monitor.name) if c.text]
+    fields = monitor.reference.fields or monitor.fields
+    schema = record_schema(tuple(fields.segments))
+    columns = {
+        "id": [c.record_id for c in found],
+        "text": [c.text for c in found],
+        "observed_at": [c.observed_at for c in found],
+        "label": [c.label for c in found],
+        **{SEGMENT_PREFIX + name: [c.segments.get(name) for c in found] for name in fields.segments},
+    }
+    arrays = [pa.array(columns.get(f.name, [None] * len(found)), type=f.type) for f in schema]
+    return Sample(
+        None, pa.Table.from_arrays(arrays, schema=schema), np.ones(len(found)), Counts(len(found), len(found))
+    )
+
+
+def build_reference(
+    settings: Settings,
+    monitor: MonitorSettings,
+    *,
+    now: datetime,
+    labelled: Sample | None = None,
+    progress: Progress | None = None,
+) -> tuple[Reference, Mapping[str, int]]:
+    """A new, unsaved version of a monitor's reference, and what was rejected on the way, by reason.
+
+    ``labelled`` are further training records, such as candidates whose labels have come in.
+    """
+    embedder, bare = embedder_of(settings, monitor)
+    wanted = monitor.reference
+    fields = wanted.fields or monitor.fields
+    options: dict[str, Any] = {
+        "key": f"{monitor.name} reference",
+        "max_characters": monitor.sample.max_characters,
+        "segments": tuple(fields.segments),
+    }
+    train = _embed(
+        draw(source_of(wanted.train, fields).read(None), None, wanted.size, **options), embedder, "training", progress
+    )
+    rejected = dict(train.rejected)
+    if wanted.protected is None:
+        kept, protected = split_protected(train.data, wanted.protected_share)
+    else:
+        held_out = draw(source_of(wanted.protected, fields).read(None), None, wanted.size, **options)
+        part = _embed(held_out, embedder, "protected", progress)
+        kept, protected = train.data, part.data
+        rejected = {key: rejected.get(key, 0) + part.rejected.get(key, 0) for key in {*rejected, *part.rejected}}
+    if labelled is not None and len(labelled):
+        new = to_dataset(embedder, labelled, progress)[0]
+        known = set(kept.ids) | set(protected.ids)
+        kept = kept.append(new.take(np.array([i not in known for i in new.ids], dtype=bool)))
+    fitted: dict[str, float] = {}
+    for part_settings in monitor.detectors:
+        detector: Detector = plugins.build("detectors", part_settings.kind, part_settings.options)
+        fitted |= detector.fit(kept)
+    versions = open_shelf(settings).versions(monitor.name)
+    canaries = canary_vectors(bare) if bare.reads == "text" else np.zeros((0, kept.vectors.shape[1]), dtype=np.float32)
+    shown = {
+        "reference": json.loads(wanted.model_dump_json()),
+        "embedder": {"kind": monitor.embedder.kind, **monitor.embedder.options},
+        # SHA-256 by file, of an embedder that has weights.
+        "weights": getattr(bare, "weights", {}),
+    }
+    reference = assemble(monitor.name, (versions or [0])[-1] + 1, now, kept, protected, canaries, fitted, shown)
+    return reference, rejected

@@ -1,0 +1,36 @@
+"""Runs one window of a shop and kills itself with SIGKILL before a named step: crash_worker.py FOLDER URL STEP AT."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from shop import raw_settings, window
+
+from monitor.config import parse
+from monitor.desk import Desk
+from monitor.pipeline import publish_pending, run_window
+from monitor.store import Store
+from monitor.wiring import wire
+
+folder, url, deadly, at = sys.argv[1:5]
+settings = parse(raw_settings(Path(folder), url or None))
+store = Store.open(settings.store.url)
+monitor = wire(settings, settings.monitors[0], store)
+
+
+def step(name: str) -> None:
+    if name == deadly:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+moment = datetime.fromisoformat(at)
+desk = Desk(store, lambda: moment, f"worker-{os.getpid()}", timedelta(minutes=1), step=step)
+run = run_window(monitor, window(2), desk)
+sys.stdout.write(f"{'ran' if run else 'left'}\n")
+publish_pending({"shop": monitor}, desk)

@@ -1,0 +1,118 @@
+"""Runs to save in tests of the store and of what reads it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from monitor.store import Claim
+from monitor.values import (
+    Candidate,
+    Counts,
+    Decision,
+    Draft,
+    Export,
+    Measurement,
+    Neighbour,
+    Run,
+    RunStatus,
+    State,
+    Window,
+)
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+WEEK = timedelta(days=7)
+LEASE = timedelta(minutes=15)
+SECOND = timedelta(seconds=1)
+
+
+def week(number: int) -> Window:
+    """The week of this number, 0 for the first."""
+    return Window(START + number * WEEK, START + (number + 1) * WEEK)
+
+
+def candidate(rank: int = 1, **changes: object) -> Candidate:
+    made = Candidate(
+        rank=rank,
+        record_id=f"r{rank}",
+        strategy="herding",
+        gain=0.75,
+        risk=None,
+        suggested_label="refund",
+        neighbours=(Neighbour("t1", "refund", 0.875), Neighbour("t2", None, -0.25)),
+        reason="Far from every training example.",
+        duplicates=3,
+        text="Wo bleibt mein Geld? 💶 «naïve»\n\tzweite Zeile",
+        observed_at=datetime(2026, 1, 6, 12, 30, 15, 123456, tzinfo=UTC),
+        predicted="billing",
+        confidence=0.5,
+        segments={"country": "DE", "channel": "chat"},
+    )
+    return replace(made, **changes)
+
+
+def finished(claim: Claim, **changes: object) -> Run:
+    """A drifted run of this claim, with something in every field."""
+    made = Run(
+        id=claim.run_id,
+        monitor=claim.monitor,
+        window=claim.window,
+        status=RunStatus.DONE,
+        attempt=claim.attempt,
+        claimed_by=claim.worker,
+        started_at=claim.started_at,
+        finished_at=claim.started_at + timedelta(seconds=90, microseconds=5),
+        reference_version=3,
+        reference_fingerprint="f" * 64,
+        embedder="all-MiniLM-L6-v2@abc",
+        settings="s" * 16,
+        counts=Counts(10_000_000_000, 2_000, 7, 5, 3, 1, {"wrong type": 2, "naive time": 1}),
+        measurements=(
+            Measurement("mmd", "embeddings", 0.125, 0.0625, 0.25, 0.001, 1_500, 2_000),
+            Measurement("mmd", "embeddings", 0.5, 0.25, 0.75, 0.002, 300, 400, segment="country=DE"),
+            Measurement("class_balance", "class:refund", 0.1, 0.05, 0.15, None, 9, 8, detail={"current_share": 0.25}),
+        ),
+        decision=Decision(
+            State.DRIFTED,
+            ("Content drifted.", "One more sentence."),
+            ("mmd embeddings",),
+            ("content",),
+            {"smallest p": 0.001},
+        ),
+        candidates=(candidate(1), candidate(2, risk=0.25, text=None, observed_at=None, segments={})),
+        seconds={"sample": 1.5, "embed": 20.25},
+    )
+    return replace(made, **changes)
+
+
+def failed(claim: Claim, error: str = "the source is gone") -> Run:
+    """A run of this claim that came to nothing."""
+    return finished(
+        claim,
+        status=RunStatus.FAILED,
+        error=error,
+        measurements=(),
+        candidates=(),
+        counts=Counts(),
+        decision=Decision(State.FAILED, (f"No verdict: {error}",)),
+    )
+
+
+def calm(claim: Claim, **changes: object) -> Run:
+    """A run of this claim that found nothing."""
+    return finished(claim, decision=Decision(State.STABLE, ("All as before.",)), candidates=(), **changes)
+
+
+def draft(run: Run, key: str = "episode-1") -> Draft:
+    return Draft(key, run.monitor, "Drift in support", "# What happened\n\nMuch — «sehr viel».", run.window)
+
+
+def export(run: Run, key: str | None = None) -> Export:
+    return Export(
+        key or f"{run.monitor}|{run.window.start}",
+        run.monitor,
+        run.id,
+        run.window,
+        run.candidates,
+        run.reference_version or 0,
+    )

@@ -1,0 +1,145 @@
+"""The house rules, held against the imports themselves. A file without a row in the table fails too."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1] / "monitor"
+PURE_LIBRARIES = {"numpy", "scipy", "sklearn"}
+PARTS = {"sources", "embedders", "detectors", "selection", "tickets", "exporters"}
+EDGE = {"values", "errors", "secrets"}
+
+# room: (rooms it may import, third-party packages it may import). A folder's own files are always allowed.
+HOUSE: dict[str, tuple[set[str], set[str]]] = {
+    "__init__": ({"values", "errors", "sources", "embedders", "detectors", "selection", "tickets", "exporters"}, set()),
+    "__main__": ({"cli"}, set()),
+    "values": (set(), {"numpy", "pyarrow"}),
+    "errors": (set(), set()),
+    "secrets": (set(), {"pydantic", "pydantic_core"}),
+    "sampling": ({"values", "errors", "bottom_k"}, PURE_LIBRARIES | {"pyarrow"}),
+    "testing": (
+        {"values", "errors", "sources", "embedders", "detectors", "selection", "tickets", "exporters"},
+        {"numpy", "pyarrow"},
+    ),
+    "bottom_k": ({"values", "errors"}, PURE_LIBRARIES | {"pyarrow"}),
+    "decide": ({"values", "errors"}, PURE_LIBRARIES),
+    "detectors": ({"values", "errors"}, PURE_LIBRARIES),
+    "selection": ({"values", "errors"}, PURE_LIBRARIES),
+    "report": ({"values"}, {"jinja2"}),
+    "sources": (EDGE, {"pyarrow", "fsspec", "sqlalchemy", "numpy"}),
+    "embedders": (
+        EDGE | {"logs"},
+        {"pyarrow", "numpy", "sentence_transformers", "torch", "transformers", "huggingface_hub"},
+    ),
+    "reference": (EDGE | {"embedders", "sampling", "sources"}, {"pyarrow", "numpy", "fsspec"}),
+    "tickets": (EDGE | {"whole_files"}, set()),
+    "exporters": (EDGE | {"whole_files"}, {"pyarrow", "fsspec"}),
+    "whole_files": (set(), set()),
+    "plugins": ({"errors", "secrets"}, {"pydantic"}),
+    "settings": ({"errors", "secrets", "plugins", "windows"}, {"pydantic", "pydantic_core"}),
+    "config": ({"errors", "secrets", "plugins", "settings"}, {"pydantic", "yaml"}),
+    "store": ({"values", "errors", "secrets"}, {"sqlalchemy", "alembic"}),
+    "migrations": ({"store"}, {"sqlalchemy", "alembic"}),
+    "metrics": ({"values", "store"}, {"prometheus_client"}),
+    "logs": (set(), set()),
+    "windows": ({"values"}, set()),
+    "desk": ({"values", "decide", "store"} | PARTS, set()),
+    "publish": ({"values", "errors", "desk", "report", "store", "logs"}, set()),
+    "pipeline": (
+        {"values", "errors", "sampling", "decide", "desk", "publish", "embedders", "logs"},
+        {"numpy"},
+    ),
+    "wiring": (
+        {"values", "errors", "settings", "plugins", "pipeline", "reference", "sampling", "store", "decide"}
+        | {"sources", "embedders", "detectors"},
+        {"numpy", "pyarrow"},
+    ),
+    "serve": (
+        {"values", "errors", "settings", "pipeline", "wiring", "windows", "store", "metrics", "logs"},
+        {"apscheduler", "starlette", "uvicorn"},
+    ),
+    "demo": ({"values", "errors", "report"}, {"numpy", "sklearn", "rich", "yaml"}),
+}
+ANYTHING = {"cli"}
+"""Rooms at the door: they parse, wire, call and print, and may know everyone."""
+PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detectors", "selection", "report"}
+IMPURE_MODULES = {"os", "time", "random", "logging", "pathlib", "io", "subprocess", "socket", "shutil", "tempfile"}
+GLOBAL_GENERATORS = {
+    "seed",
+    "rand",
+    "randn",
+    "randint",
+    "random",
+    "choice",
+    "shuffle",
+    "permutation",
+    "normal",
+    "uniform",
+}
+FILES = sorted(p for p in ROOT.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    inside = path.relative_to(ROOT)
+    return inside.parts[0] if len(inside.parts) > 1 else inside.stem
+
+
+def imports_of(tree: ast.AST) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: relative import"
+            module = node.module or ""
+            found |= {f"monitor.{alias.name}" for alias in node.names} if module == "monitor" else {module}
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_follow_the_table(path):
+    room = room_of(path)
+    assert room in set(HOUSE) | ANYTHING, f"{path.name} has no row in the table"
+    ours, theirs = (set(HOUSE) | ANYTHING, {"typer", "rich", "pyarrow", "numpy"}) if room in ANYTHING else HOUSE[room]
+    for name in imports_of(ast.parse(path.read_text(encoding="utf-8"))):
+        top, _, rest = name.partition(".")
+        if top == "monitor":
+            target = rest.partition(".")[0]
+            assert target in ours | {room} or target.startswith("__version"), f"{room} must not import {name}"
+        elif top not in sys.stdlib_module_names:
+            assert top in theirs, f"{room} must not import {top}"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if room_of(p) in PURE], ids=lambda p: str(p.relative_to(ROOT)))
+def test_pure_rooms_touch_no_world(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not {n.partition(".")[0] for n in imports_of(tree)} & IMPURE_MODULES
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in {"open", "print", "input", "datetime.now", "datetime.utcnow", "date.today"}, called
+            owner, _, method = called.rpartition(".")
+            if owner in {"np.random", "numpy.random"}:
+                assert method not in GLOBAL_GENERATORS, f"{called}: pass a Generator"
+                assert method != "default_rng" or node.args, "an unseeded generator"
+
+
+def test_no_room_is_called_by_a_word_that_says_nothing():
+    empty = {
+        "utils",
+        "util",
+        "helpers",
+        "common",
+        "base",
+        "core",
+        "manager",
+        "handler",
+        "engine",
+        "service",
+        "processor",
+    }
+    assert not {p.stem for p in FILES} & empty

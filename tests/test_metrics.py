@@ -1,0 +1,329 @@
+"""What Prometheus is told: exactly, in bounded numbers, also when the store is dead."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+import time
+import urllib.parse
+import urllib.request
+from dataclasses import replace
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from conftest import free_port
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from run_examples import LEASE, START, WEEK, calm, draft, export, failed, finished, week
+
+from monitor import __version__
+from monitor.metrics import CONTENT_TYPE, METRICS, StoreCollector, render
+from monitor.store import Store
+from monitor.values import Measurement
+
+LAG = timedelta(hours=2)
+
+
+def play(store):
+    """Two monitors: one drifted with a ticket that failed, one that has only been claimed and abandoned."""
+    store.register_reference("support", 3, "0123456789abcdef", "file:///ref/3", START - WEEK)
+    store.use_reference("support", 3)
+    claim = store.claim("support", week(0), "a", START, LEASE)
+    store.save(claim, failed(claim))
+    claim = store.claim("support", week(0), "a", START, LEASE, retry_failed=True)
+    run = finished(claim)
+    share = {"share_reference": 0.125, "share_current": 0.25}
+    run = replace(run, measurements=(*run.measurements[:2], replace(run.measurements[2], detail=share)))
+    store.save(claim, run, tickets={"file": draft(run)}, exports={"files": export(run)})
+    store.import_labels("support", {"r1": "refund"}, by="ana", now=START + WEEK)
+    store.claim("sales", week(0), "a", START, LEASE)
+    store.claim("sales", week(0), "b", START + LEASE, LEASE)
+    (due,) = store.due_tickets(START + WEEK)
+    store.not_sent(due, "down", START + WEEK)
+    (due,) = store.due_exports(START + WEEK)
+    store.sent(due, "/out", START + WEEK)
+
+
+def scrape(store, **options):
+    collector = StoreCollector(store, clock=lambda: START + WEEK + LAG, **options)
+    return generate_latest(collector).decode()
+
+
+def samples(text, name):
+    """Labels and value of each sample of this name, ``monitor`` left out."""
+    return {
+        tuple(value for label, value in sorted(s.labels.items()) if label != "monitor"): s.value
+        for family in text_string_to_metric_families(text)
+        for s in family.samples
+        if s.name == name
+    }
+
+
+EXPECTED = """\
+drift_monitor_build_info{version="VERSION"} 1.0
+drift_monitor_store_up 1.0
+drift_monitor_period_seconds{monitor="sales"} 604800.0
+drift_monitor_period_seconds{monitor="support"} 604800.0
+drift_monitor_state{monitor="support",state="stable"} 0.0
+drift_monitor_state{monitor="support",state="watch"} 0.0
+drift_monitor_state{monitor="support",state="drifted"} 1.0
+drift_monitor_state{monitor="support",state="insufficient"} 0.0
+drift_monitor_state{monitor="support",state="failed"} 0.0
+drift_monitor_run_start_timestamp_seconds{monitor="support"} 1.7675712e+09
+drift_monitor_run_finish_timestamp_seconds{monitor="support"} 1.767571290000005e+09
+drift_monitor_window_end_timestamp_seconds{monitor="support"} 1.768176e+09
+drift_monitor_watermark_timestamp_seconds{monitor="support"} 1.768176e+09
+drift_monitor_watermark_lag_seconds{monitor="support"} 7200.0
+drift_monitor_run_step_seconds{monitor="support",step="sample"} 1.5
+drift_monitor_run_step_seconds{monitor="support",step="embed"} 20.25
+drift_monitor_runs_total{monitor="sales",status="done"} 0.0
+drift_monitor_runs_total{monitor="sales",status="failed"} 0.0
+drift_monitor_runs_total{monitor="sales",status="abandoned"} 1.0
+drift_monitor_runs_total{monitor="support",status="done"} 1.0
+drift_monitor_runs_total{monitor="support",status="failed"} 1.0
+drift_monitor_runs_total{monitor="support",status="abandoned"} 0.0
+drift_monitor_runs_in_progress{monitor="sales"} 1.0
+drift_monitor_runs_in_progress{monitor="support"} 0.0
+drift_monitor_records{kind="population",monitor="support"} 1e+10
+drift_monitor_records{kind="sampled",monitor="support"} 2000.0
+drift_monitor_records{kind="repeats",monitor="support"} 7.0
+drift_monitor_records{kind="empty",monitor="support"} 5.0
+drift_monitor_records{kind="overlong",monitor="support"} 3.0
+drift_monitor_records{kind="outside",monitor="support"} 1.0
+drift_monitor_rejected_records{monitor="support",reason="wrong type"} 2.0
+drift_monitor_rejected_records{monitor="support",reason="naive time"} 1.0
+drift_monitor_effect{detector="mmd",monitor="support",segment="",subject="embeddings"} 0.125
+drift_monitor_effect{detector="mmd",monitor="support",segment="country=DE",subject="embeddings"} 0.5
+drift_monitor_effect{detector="class_balance",monitor="support",segment="",subject="class:refund"} 0.1
+drift_monitor_effect_low{detector="mmd",monitor="support",segment="",subject="embeddings"} 0.0625
+drift_monitor_effect_low{detector="mmd",monitor="support",segment="country=DE",subject="embeddings"} 0.25
+drift_monitor_effect_low{detector="class_balance",monitor="support",segment="",subject="class:refund"} 0.05
+drift_monitor_effect_high{detector="mmd",monitor="support",segment="",subject="embeddings"} 0.25
+drift_monitor_effect_high{detector="mmd",monitor="support",segment="country=DE",subject="embeddings"} 0.75
+drift_monitor_effect_high{detector="class_balance",monitor="support",segment="",subject="class:refund"} 0.15
+drift_monitor_p_value{detector="mmd",monitor="support",segment="",subject="embeddings"} 0.001
+drift_monitor_p_value{detector="mmd",monitor="support",segment="country=DE",subject="embeddings"} 0.002
+drift_monitor_class_share_ratio{class="refund",data="reference",monitor="support"} 0.125
+drift_monitor_class_share_ratio{class="refund",data="current",monitor="support"} 0.25
+drift_monitor_candidates{monitor="support"} 2.0
+drift_monitor_labelled_candidates{monitor="sales"} 0.0
+drift_monitor_labelled_candidates{monitor="support"} 1.0
+drift_monitor_tickets{destination="file",monitor="support",status="pending"} 1.0
+drift_monitor_exports{destination="files",monitor="support",status="sent"} 1.0
+drift_monitor_publish_failures_total{destination="files",kind="export",monitor="support"} 0.0
+drift_monitor_publish_failures_total{destination="file",kind="ticket",monitor="support"} 1.0
+drift_monitor_reference_info{fingerprint="0123456789ab",monitor="support",version="3"} 1.0
+drift_monitor_reference_created_timestamp_seconds{monitor="support"} 1.7669664e+09
+drift_monitor_run_info{embedder="all-MiniLM-L6-v2@abc",monitor="support",reference_version="3",settings="ssssssssssssssss"} 1.0
+""".replace("VERSION", __version__)
+
+
+def test_the_exposition_is_exactly_this(store):
+    play(store)
+    lines = scrape(store).splitlines(keepends=True)
+    assert "".join(line for line in lines if not line.startswith("#")) == EXPECTED
+    assert [line for line in lines if line.startswith("#")] == [
+        line
+        for metric in METRICS
+        for line in (f"# HELP {metric.name} {metric.help}\n", f"# TYPE {metric.name} {metric.kind}\n")
+    ]
+
+
+def test_another_process_shows_the_same_after_a_restart(store, database_url):
+    play(store)
+    with Store.open(database_url) as other:
+        assert scrape(other) == scrape(store)
+
+
+def test_the_table_keeps_the_naming_rules():
+    for metric in METRICS:
+        assert re.fullmatch(r"drift_monitor_[a-z_]+", metric.name)
+        assert metric.name.endswith("_total") == (metric.kind == "counter")
+        assert metric.help.endswith(".")
+        assert not {"id", "text", "record"} & set(metric.labels)
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+
+
+def test_promtool_has_no_complaint(store, promtool):
+    play(store)
+    done = subprocess.run([promtool, "check", "metrics"], input=render(store), capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_counters_never_fall(store):
+    claim = store.claim("support", week(0), "a", START, LEASE)
+    seen = [samples(scrape(store), "drift_monitor_runs_total")]
+
+    def look():
+        seen.append(samples(scrape(store), "drift_monitor_runs_total"))
+
+    claim = store.claim("support", week(0), "b", START + LEASE, LEASE)
+    look()
+    store.save(claim, failed(claim))
+    look()
+    claim = store.claim("support", week(0), "c", START, LEASE, retry_failed=True)
+    look()
+    store.save(claim, calm(claim))
+    look()
+    assert [tuple(one[status,] for status in ("done", "failed", "abandoned")) for one in seen] == [
+        (0, 0, 0),
+        (0, 0, 1),
+        (0, 1, 1),
+        (0, 1, 1),
+        (1, 1, 1),
+    ]
+
+
+def test_a_failed_run_shows_its_state_and_no_stale_effects(store):
+    for number, make in enumerate([finished, failed]):
+        claim = store.claim("support", week(number), "a", START, LEASE)
+        store.save(claim, make(claim))
+    text = scrape(store)
+    assert samples(text, "drift_monitor_state")["failed",] == 1
+    assert samples(text, "drift_monitor_effect") == {}
+    assert samples(text, "drift_monitor_watermark_lag_seconds") == {(): LAG.total_seconds()}
+
+
+def test_monitors_that_left_the_settings_can_be_left_out(store):
+    play(store)
+    assert 'monitor="sales"' not in scrape(store, monitors=["support"])
+    assert scrape(store, monitors=["support", "sales"]) == scrape(store)
+
+
+def class_measurement(name, reference, current, **changes):
+    detail = {"share_reference": reference, "share_current": current}
+    effect = current - reference
+    made = Measurement("class_balance", f"class:{name}", effect, effect, effect, None, 100, 100, detail=detail)
+    return replace(made, **changes)
+
+
+def with_measurements(store, *measurements):
+    claim = store.claim("support", week(0), "a", START, LEASE)
+    store.save(claim, finished(claim, measurements=measurements))
+
+
+def test_classes_beyond_the_largest_become_other(store):
+    shares = {"a": (0.5, 0.25), "b": (0.25, 0.125), "c": (0.0, 0.5), "d": (0.125, 0.0), "e": (0.125, 0.125)}
+    with_measurements(store, *(class_measurement(name, *both) for name, both in shares.items()))
+    text = scrape(store, top_classes=2)
+    assert samples(text, "drift_monitor_class_share_ratio") == {
+        ("a", "current"): 0.25,
+        ("a", "reference"): 0.5,
+        ("c", "current"): 0.5,
+        ("c", "reference"): 0.0,
+        ("other", "current"): 0.25,
+        ("other", "reference"): 0.5,
+    }
+    assert samples(text, "drift_monitor_effect") == {
+        ("class_balance", "", "class:a"): -0.25,
+        ("class_balance", "", "class:c"): 0.5,
+        # The most striking of b, d and e, where none is tested: the largest effect.
+        ("class_balance", "", "class:other"): -0.125,
+    }
+
+
+def test_segments_and_subjects_beyond_the_first_become_other_and_the_most_significant_speaks_for_them(store):
+    def one(segment, rows, p, effect, subject="embeddings"):
+        return Measurement("mmd", subject, effect, effect, effect, p, rows, rows, segment=segment)
+
+    with_measurements(
+        store,
+        one("", 900, 0.5, 0.0),
+        one("country=DE", 500, 0.5, 0.1),
+        one("country=FR", 300, 0.04, 0.2),
+        one("country=IT", 70, 0.01, 0.3),
+        one("country=PT", 30, None, 9.0),
+        one("", 900, 0.2, 0.4, subject="direction 1"),
+        one("", 900, 0.3, 0.5, subject="direction 2"),
+    )
+    text = scrape(store, top_segments=2, top_classes=1)
+    assert samples(text, "drift_monitor_p_value") == {
+        ("mmd", "", "embeddings"): 0.5,
+        ("mmd", "country=DE", "embeddings"): 0.5,
+        ("mmd", "country=FR", "embeddings"): 0.04,
+        ("mmd", "other", "embeddings"): 0.01,
+        ("mmd", "", "other"): 0.2,
+    }
+    assert samples(text, "drift_monitor_effect")["mmd", "other", "embeddings"] == 0.3
+
+
+def test_the_number_of_series_has_a_limit_and_names_a_length(store, promtool):
+    names = [f'{"x" * 200}{n}\n"\\' for n in range(300)]
+    measurements = [class_measurement(name, 1 / 300, 1 / 300) for name in names]
+    measurements += [
+        class_measurement(name, 0, 0, segment=f"{segment}={'y' * 100}") for segment in range(30) for name in names
+    ]
+    with_measurements(store, *measurements)
+    text = scrape(store)
+    assert len(samples(text, "drift_monitor_class_share_ratio")) <= 2 * 21
+    assert len(samples(text, "drift_monitor_effect")) <= 21 * 22
+    assert max(len(value) for line in text.splitlines() for value in re.findall(r'"((?:[^"\\]|\\.)*)"', line)) <= 90
+    assert sum(samples(text, "drift_monitor_class_share_ratio").values()) == pytest.approx(2)
+    done = subprocess.run([promtool, "check", "metrics"], input=text.encode(), capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("url", ["postgresql://user@127.0.0.1:PORT/db", "sqlite:///no/such/folder/monitor.db"])
+def test_a_dead_store_is_a_zero_and_not_an_error(url):
+    with Store.open(url.replace("PORT", str(free_port()))) as store:
+        lines = [line for line in render(store).decode().splitlines() if not line.startswith("#")]
+    assert lines == [f'drift_monitor_build_info{{version="{__version__}"}} 1.0', "drift_monitor_store_up 0.0"]
+
+
+def test_an_empty_database_is_not_up_and_an_upgraded_one_is(tmp_path):
+    with Store.open(f"sqlite:///{tmp_path / 'monitor.db'}") as store:
+        assert samples(render(store).decode(), "drift_monitor_store_up") == {(): 0}
+        store.upgrade()
+        assert samples(render(store).decode(), "drift_monitor_store_up") == {(): 1}
+
+
+@pytest.fixture
+def page(store):
+    """A small server that exposes the store; gives its address."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = render(store)
+            self.send_response(200)
+            self.send_header("Content-Type", CONTENT_TYPE)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            """Quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def ask(url, query):
+    """Value by labels of an instant query, as soon as there is one."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query})}") as answer:
+            found = json.load(answer)["data"]["result"]
+        if found:
+            return [(one["metric"], float(one["value"][1])) for one in found]
+        time.sleep(0.1)
+    return []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_real_prometheus_scrapes_and_answers(store, page, prometheus_server):
+    play(store)
+    url = prometheus_server(page)
+    drifted = ask(url, 'drift_monitor_state{state="drifted"} == 1')
+    assert [(labels["monitor"], value) for labels, value in drifted] == [("support", 1.0)]
+    assert ask(url, "sum by (monitor) (drift_monitor_runs_total)") == [
+        ({"monitor": "sales"}, 1.0),
+        ({"monitor": "support"}, 2.0),
+    ]
+    assert ask(url, f'up{{instance="{page}"}}')[0][1] == 1.0
