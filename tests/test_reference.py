@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -538,3 +539,18 @@ def test_a_loser_does_not_touch_the_winners_files(tmp_path, monkeypatch):
     before = {path: (path.stat().st_ino, path.read_bytes()) for path in (tmp_path / "support/v0001").iterdir()}
     assert "exists already" in refusal(shelf.save, reference())
     assert {path: (path.stat().st_ino, path.read_bytes()) for path in before} == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads as Linux shows them")
+def test_reading_a_reference_leaves_no_thread_behind():
+    """A worker of Arrow's that held the bytes when the process ended aborted it, after all was done."""
+    script = (
+        "import os, numpy\n"
+        "from monitor.reference.parquet import *\n"
+        "content = canaries_to_parquet(numpy.zeros((2, 3), dtype=numpy.float32))\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "canaries_from_parquet(content)\n"
+        "print(len(os.listdir('/proc/self/task')) - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"

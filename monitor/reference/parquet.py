@@ -23,7 +23,7 @@ def dataset_to_parquet(data: Dataset) -> bytes:
 
 def dataset_from_parquet(content: bytes, embedder: str) -> Dataset:
     """The dataset that was written; what made its vectors is not in the file."""
-    table = pq.read_table(io.BytesIO(content))
+    table = _read(content)
     column = table.column("vector").combine_chunks()
     vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(table), column.type.list_size)
     weights = table.column("weight").to_numpy()
@@ -31,6 +31,12 @@ def dataset_from_parquet(content: bytes, embedder: str) -> Dataset:
     empty = pa.nulls(len(table), pa.list_(pa.float32()))
     records = table.set_column(index, pa.field("vector", empty.type), empty).drop_columns(["weight"])
     return Dataset(records, np.asarray(vectors, dtype=np.float32), weights, embedder)
+
+
+def _read(content: bytes) -> pa.Table:
+    """On this thread alone: a worker of Arrow's that still holds a Python object when the process ends aborts it."""
+    with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
+        return file.read(use_threads=False)
 
 
 def _write(table: pa.Table) -> bytes:
@@ -47,7 +53,7 @@ def canaries_to_parquet(canaries: Vectors) -> bytes:
 
 def canaries_from_parquet(content: bytes) -> Vectors:
     """The (c, d) vectors that were written."""
-    table = pq.read_table(io.BytesIO(content))
+    table = _read(content)
     if not table.num_rows:
         return np.zeros((0, table.num_columns), dtype=np.float32)
     return np.column_stack([column.to_numpy() for column in table.columns]).astype(np.float32)
