@@ -160,6 +160,9 @@ class FieldSettings(_Model):
     label: str | None = Field(None, description="true label")
     segments: list[str] | dict[str, str] = Field(default_factory=list, description="columns to slice by")
     vector: str | None = Field(None, description="a list column of already-computed embeddings")
+    block: str | None = Field(
+        None, description="session, user or conversation of a record: records of one are not taken for independent"
+    )
 
 
 _EVERY = re.compile(r"(\d+)(mo|[smhdw])")

@@ -54,6 +54,7 @@ _COLUMNS = [
     pa.field("probabilities", pa.map_(pa.string(), pa.float64())),
     pa.field("label", pa.string()),
     pa.field("vector", pa.list_(pa.float32())),
+    pa.field("block", pa.string()),
 ]
 
 
@@ -61,7 +62,7 @@ def record_schema(segments: Sequence[str] = ()) -> pa.Schema:
     """The columns every record travels with; ``segments`` adds one string column each.
 
     ``id`` is never null. ``observed_at`` is null only in training data without dates. ``vector`` carries an
-    already-computed embedding in place of ``text``.
+    already-computed embedding in place of ``text``. ``block`` names the session, user or conversation a record belongs to.
     """
     return pa.schema(_COLUMNS + [pa.field(SEGMENT_PREFIX + name, pa.string()) for name in segments])
 
@@ -328,6 +329,7 @@ class State(StrEnum):
     STABLE = "stable"
     WATCH = "watch"
     DRIFTED = "drifted"
+    RECOVERING = "recovering"
     INSUFFICIENT = "insufficient"
     FAILED = "failed"
 

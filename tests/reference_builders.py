@@ -32,6 +32,7 @@ def data(rows, prefix="r", seed=0):
         "probabilities": [None if n % 2 else [("a", n / 3), ("b", None)] for n in range(rows)],
         "label": [None if n % 5 == 0 else "naïve" for n in range(rows)],
         "vector": [None] * rows,
+        "block": [None if n % 6 == 0 else f"session {n // 3}" for n in range(rows)],
         "segment.country": [None if n % 2 else "DE" for n in range(rows)],
     }
     schema = record_schema(["country"])

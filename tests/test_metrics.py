@@ -70,6 +70,7 @@ drift_monitor_period_seconds{monitor="support"} 604800.0
 drift_monitor_state{monitor="support",state="stable"} 0.0
 drift_monitor_state{monitor="support",state="watch"} 0.0
 drift_monitor_state{monitor="support",state="drifted"} 1.0
+drift_monitor_state{monitor="support",state="recovering"} 0.0
 drift_monitor_state{monitor="support",state="insufficient"} 0.0
 drift_monitor_state{monitor="support",state="failed"} 0.0
 drift_monitor_run_start_timestamp_seconds{monitor="support"} 1.7675712e+09

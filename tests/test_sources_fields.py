@@ -53,6 +53,7 @@ def test_the_columns_are_those_of_records():
             "probabilities": None,
             "label": "a",
             "vector": None,
+            "block": None,
             "segment.country": "true",
         }
     ]

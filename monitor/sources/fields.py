@@ -2,7 +2,7 @@
 
 A row that cannot be used is left out and counted under one reason: ``no id``, ``no time`` (where a window is read),
 ``unreadable time``, ``time without zone``, ``invalid UTF-8``, or ``unreadable`` or ``non-finite`` and one of ``id``,
-``predicted``, ``label``, ``segment``, ``confidence``, ``probabilities``, ``vector``.
+``predicted``, ``label``, ``segment``, ``confidence``, ``probabilities``, ``vector``, ``block``.
 What can only be a wrong setting, such as a missing column, is a ``SourceError``.
 """
 
@@ -45,6 +45,7 @@ class Fields:
     label          true class, where known
     segments       fields to slice by: column names, or names with their columns
     vector         a list column (or JSON string) of already-computed embeddings, in place of text
+    block          the session, user or conversation a record belongs to: records of one are not independent
     """
 
     id: str = "id"
@@ -58,6 +59,7 @@ class Fields:
     label: str | None = None
     segments: Sequence[str] | Mapping[str, str] = ()
     vector: str | None = None
+    block: str | None = None
 
     def __post_init__(self) -> None:
         if self.text is None and self.vector is None:
@@ -78,7 +80,7 @@ class Fields:
     @property
     def columns(self) -> dict[str, str]:
         """Settings key (``fields.id``) to column, for every column that is read."""
-        single = ("id", "text", "timestamp", "predicted", "confidence", "probabilities", "label", "vector")
+        single = ("id", "text", "timestamp", "predicted", "confidence", "probabilities", "label", "vector", "block")
         named = {f"fields.{key}": getattr(self, key) for key in single}
         found = {key: column for key, column in named.items() if isinstance(column, str)}
         if isinstance(self.probabilities, Mapping):
@@ -172,6 +174,7 @@ class Translator:
         for segment in self._fields.segment_columns:
             found[SEGMENT_PREFIX + segment] = one(f"segments.{segment}", lambda c: columns.class_names(c, "segment"))
         found["vector"] = one("vector", columns.vectors)
+        found["block"] = one("block", lambda c: columns.class_names(c, "block"))
         if isinstance(self._fields.probabilities, Mapping):
             found["probabilities"] = self._one_for_each_class(self._fields.probabilities, source)
         else:
