@@ -27,7 +27,10 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "bottom_k": ({"values", "errors"}, PURE_LIBRARIES | {"pyarrow"}),
     "decide": ({"values", "errors"}, PURE_LIBRARIES),
-    "detectors": ({"values", "errors"}, PURE_LIBRARIES),
+    # torch for int8 products alone, imported where they are made.
+    "detectors": ({"values", "errors"}, PURE_LIBRARIES | {"torch"}),
+    "sketches": ({"values", "errors", "detectors"}, PURE_LIBRARIES),
+    "causes": ({"values", "errors", "detectors"}, PURE_LIBRARIES),
     "selection": ({"values", "errors"}, PURE_LIBRARIES),
     "report": ({"values"}, {"jinja2"}),
     "sources": (EDGE, {"pyarrow", "fsspec", "sqlalchemy", "numpy"}),
@@ -66,7 +69,10 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
 }
 ANYTHING = {"cli"}
 """Rooms at the door: they parse, wire, call and print, and may know everyone."""
-PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detectors", "selection", "report"}
+PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detectors", "selection", "report"} | {
+    "sketches",
+    "causes",
+}
 IMPURE_MODULES = {"os", "time", "random", "logging", "pathlib", "io", "subprocess", "socket", "shutil", "tempfile"}
 GLOBAL_GENERATORS = {
     "seed",

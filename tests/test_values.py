@@ -68,7 +68,7 @@ def test_a_window_refuses(start, end, message):
 
 def test_record_schema():
     assert record_schema().names == [
-        "id", "text", "observed_at", "predicted", "confidence", "probabilities", "label", "vector",
+        "id", "text", "observed_at", "predicted", "confidence", "probabilities", "label", "vector", "block",
     ]  # fmt: skip
     assert record_schema(["country", "tier"]).names[-2:] == ["segment.country", "segment.tier"]
     assert [field.name for field in record_schema(["country"]) if not field.nullable] == ["id"]
@@ -80,7 +80,7 @@ def test_records_need_every_column_in_its_type():
     shorter = rows.drop_columns(["label"])
     message = (
         "records lack the column 'label'; they have "
-        "['id', 'text', 'observed_at', 'predicted', 'confidence', 'probabilities', 'vector']"
+        "['id', 'text', 'observed_at', 'predicted', 'confidence', 'probabilities', 'vector', 'block']"
     )
     assert refusal(Batch, shorter) == message
     assert refusal(Sample, None, pa.table(shorter), np.ones(3), Counts()) == message

@@ -1,15 +1,10 @@
-"""The frozen values that flow between rooms. Rooms share these and nothing else.
-
-Records travel as Arrow tables with the columns of :func:`record_schema`; a user's own column names end at the source.
-"""
+"""Records as they travel: windows of time, batches of a stream, samples, and data sets with vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,24 +13,14 @@ import pyarrow.compute as pc
 
 __all__ = [
     "SEGMENT_PREFIX",
-    "Baseline",
     "Batch",
-    "Candidate",
     "Counts",
     "Dataset",
-    "Decision",
-    "Draft",
-    "Export",
     "FloatArray",
-    "Measurement",
-    "Neighbour",
-    "Reference",
-    "Run",
-    "RunStatus",
     "Sample",
-    "State",
     "Vectors",
     "Window",
+    "aware",
     "record_schema",
 ]
 
@@ -67,7 +52,8 @@ def record_schema(segments: Sequence[str] = ()) -> pa.Schema:
     return pa.schema(_COLUMNS + [pa.field(SEGMENT_PREFIX + name, pa.string()) for name in segments])
 
 
-def _aware(value: datetime, what: str) -> None:
+def aware(value: datetime, what: str) -> None:
+    """``ValueError`` for a time without a zone."""
     if value.tzinfo is None or value.utcoffset() is None:
         raise ValueError(f"{what} {value.isoformat()} has no time zone; give an offset, for example +00:00")
 
@@ -80,8 +66,8 @@ class Window:
     end: datetime
 
     def __post_init__(self) -> None:
-        _aware(self.start, "window start")
-        _aware(self.end, "window end")
+        aware(self.start, "window start")
+        aware(self.end, "window end")
         if not self.start < self.end:
             raise ValueError(f"window start {self.start.isoformat()} is not before its end {self.end.isoformat()}")
 
@@ -240,223 +226,3 @@ class Dataset:
             vectors=np.concatenate([self.vectors, other.vectors]),
             weights=np.concatenate([self.weights, other.weights]),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What production is compared with: one version of the training data and a protected held-out set.
-
-    train        what the model was trained on
-    protected    what it must keep serving well; never trained on
-    fingerprint  SHA-256 over data, embedder and settings
-    canaries     (c, d) float32 vectors of the fixed canary texts, (0, d) for precomputed vectors
-    fitted       numbers fitted once, such as the kernel bandwidth
-    settings     the settings it was built with, as written
-    """
-
-    name: str
-    version: int
-    created_at: datetime
-    train: Dataset
-    protected: Dataset
-    fingerprint: str
-    canaries: Vectors
-    fitted: Mapping[str, float] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        _aware(self.created_at, "reference creation time")
-        if self.train.vectors.shape[1] != self.protected.vectors.shape[1]:
-            raise ValueError(
-                f"train vectors have {self.train.vectors.shape[1]} dimensions, "
-                f"protected ones {self.protected.vectors.shape[1]}"
-            )
-        if self.train.embedder != self.protected.embedder:
-            raise ValueError(
-                f"train vectors come from {self.train.embedder}, protected ones from {self.protected.embedder}"
-            )
-        if self.train.segments != self.protected.segments:
-            raise ValueError(f"train has the segments {self.train.segments}, protected {self.protected.segments}")
-
-    @property
-    def embedder(self) -> str:
-        """Fingerprint of the embedder of both sets."""
-        return self.train.embedder
-
-    @property
-    def everything(self) -> Dataset:
-        """Train and protected rows together: the distribution the model was made for."""
-        return self.train.append(self.protected)
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One number about one subject. No verdict.
-
-    detector     name of the part that measured
-    subject      ``embeddings``, ``embeddings within classes``, ``classes``, ``class:refund``, ...
-    segment      ``""`` for all traffic, else ``country=DE``
-    effect       size in the detector's own unit, 0 for no difference
-    low, high    95 % interval of the effect
-    p_value      in (0, 1], or ``None`` for a number that is shown but not tested
-    n_reference  rows compared; with fewer than the detector's minimum there is no measurement
-    n_current    the same for the window
-    detail       a few further numbers worth keeping, such as shares
-    """
-
-    detector: str
-    subject: str
-    effect: float
-    low: float
-    high: float
-    p_value: float | None
-    n_reference: int
-    n_current: int
-    segment: str = ""
-    detail: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        numbers = [self.effect, self.low, self.high]
-        if not np.isfinite(numbers).all():
-            raise ValueError(f"{self.detector} of {self.subject}: effect and interval {numbers} must be finite")
-        if self.p_value is not None and not 0 < self.p_value <= 1:
-            raise ValueError(f"{self.detector} of {self.subject}: p-value {self.p_value} is not in (0, 1]")
-
-
-class State(StrEnum):
-    """What is known about a window after the decision."""
-
-    STABLE = "stable"
-    WATCH = "watch"
-    DRIFTED = "drifted"
-    RECOVERING = "recovering"
-    INSUFFICIENT = "insufficient"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The verdict on one window.
-
-    reasons   finished sentences for people
-    subjects  what drifted, as ``detector subject`` or ``detector subject (segment)``; empty unless drifted
-    causes    short names of what moved: ``content``, ``class balance``; empty unless drifted
-    evidence  numbers the verdict rests on, such as the smallest corrected p-value
-    """
-
-    state: State
-    reasons: tuple[str, ...] = ()
-    subjects: tuple[str, ...] = ()
-    causes: tuple[str, ...] = ()
-    evidence: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """A gap to the reference that the owner has accepted, until a date: only what exceeds it alarms."""
-
-    monitor: str
-    window_start: datetime
-    accepted_by: str
-    reason: str
-    accepted_at: datetime
-    until: datetime | None
-    effects: Mapping[str, float]
-    """Upper ends of the accepted effects by ``detector subject segment`` key (:func:`monitor.decide.key_of`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """A training example close to a candidate; ``similarity`` is a cosine in [-1, 1]."""
-
-    record_id: str
-    label: str | None
-    similarity: float
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A production record proposed for labelling.
-
-    rank        1 for the first to label
-    strategy    what chose it, for example ``herding`` or ``random``
-    gain        expected use for the drifted traffic in [0, 1]; comparable within one batch only
-    risk        propensity to break protected samples in [0, 1], ``None`` when not estimated
-    duplicates  near-identical records of the window that it stands for, itself not counted
-    label       the true label once a person has given it
-    """
-
-    rank: int
-    record_id: str
-    strategy: str
-    gain: float
-    risk: float | None
-    suggested_label: str | None
-    neighbours: tuple[Neighbour, ...]
-    reason: str
-    duplicates: int = 0
-    text: str | None = None
-    observed_at: datetime | None = None
-    predicted: str | None = None
-    confidence: float | None = None
-    segments: Mapping[str, str] = field(default_factory=dict)
-    label: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A ticket not yet opened. ``key`` is the idempotency key: one key, one ticket, whatever crashes."""
-
-    key: str
-    monitor: str
-    title: str
-    body: str
-    window: Window
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """Refresh candidates on their way out. The same ``key`` overwrites, it never appends."""
-
-    key: str
-    monitor: str
-    run_id: str
-    window: Window
-    candidates: tuple[Candidate, ...]
-    reference_version: int
-
-
-class RunStatus(StrEnum):
-    """How far a run has come."""
-
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """All that is known about one (monitor, window)."""
-
-    id: str
-    monitor: str
-    window: Window
-    status: RunStatus
-    attempt: int
-    claimed_by: str
-    started_at: datetime
-    finished_at: datetime | None = None
-    reference_version: int | None = None
-    reference_fingerprint: str = ""
-    embedder: str = ""
-    settings: str = ""
-    counts: Counts = field(default_factory=Counts)
-    measurements: tuple[Measurement, ...] = ()
-    decision: Decision | None = None
-    candidates: tuple[Candidate, ...] = ()
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    error: str = ""
-
-    def segments(self) -> Iterator[str]:
-        """The segments that were measured, all traffic (``""``) first."""
-        yield from dict.fromkeys(["", *(m.segment for m in self.measurements)])

@@ -1,0 +1,47 @@
+"""The frozen values that flow between rooms. Rooms share these and nothing else.
+
+Records travel as Arrow tables with the columns of :func:`record_schema`; a user's own column names end at the source.
+"""
+
+from __future__ import annotations
+
+from monitor.values.records import (
+    SEGMENT_PREFIX,
+    Batch,
+    Counts,
+    Dataset,
+    FloatArray,
+    Sample,
+    Vectors,
+    Window,
+    record_schema,
+)
+from monitor.values.refresh import Candidate, Draft, Export, Neighbour
+from monitor.values.runs import Run, RunStatus
+from monitor.values.training import Reference
+from monitor.values.verdicts import Baseline, BlockSums, Cause, Decision, Measurement, State
+
+__all__ = [
+    "SEGMENT_PREFIX",
+    "Baseline",
+    "Batch",
+    "BlockSums",
+    "Candidate",
+    "Cause",
+    "Counts",
+    "Dataset",
+    "Decision",
+    "Draft",
+    "Export",
+    "FloatArray",
+    "Measurement",
+    "Neighbour",
+    "Reference",
+    "Run",
+    "RunStatus",
+    "Sample",
+    "State",
+    "Vectors",
+    "Window",
+    "record_schema",
+]
