@@ -1,0 +1,23 @@
+"""Sketches: sums of features over blocks of records, small enough to keep, from which any windows can be compared later."""
+
+from __future__ import annotations
+
+from monitor.sketches.change import SCALES, change, changes, compare
+from monitor.sketches.packing import from_bytes, to_bytes
+from monitor.sketches.plan import Plan, make_plan
+from monitor.sketches.sums import Accumulator, block_sums, coarsened, reference_sums
+
+__all__ = [
+    "SCALES",
+    "Accumulator",
+    "Plan",
+    "block_sums",
+    "change",
+    "changes",
+    "coarsened",
+    "compare",
+    "from_bytes",
+    "make_plan",
+    "reference_sums",
+    "to_bytes",
+]

@@ -1,0 +1,142 @@
+"""How large a change is, from block sums, with intervals that leave out one block at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from monitor.values import FloatArray
+
+__all__ = ["block_mmd2", "class_effect", "confidence_effect", "embedding_effect"]
+
+_Z = 1.96
+_POWER_Z = 0.84
+
+Effect = tuple[float, float, float, dict[str, float]]
+
+
+def block_mmd2(sums: FloatArray, rows: FloatArray, current: int) -> tuple[float, float]:
+    """Unbiased MMD² between the first blocks and the last ``current`` ones, and its block-jackknife standard error.
+
+    Pairs of records within one block do not count: they may depend on each other.
+
+    Parameters
+    ----------
+    sums : (G, f) sums of features of each block
+    rows : (G,) records of each block
+    current : how many of the last blocks are the window, >= 2, and as many before
+
+    Returns
+    -------
+    MMD², which can be negative, and its standard error >= 0
+    """
+    sums = sums - rows[:, None] * (sums.sum(axis=0) / rows.sum())
+    x, y, n, m = sums[:-current], sums[-current:], rows[:-current], rows[-current:]
+    total_x, total_y = x.sum(axis=0), y.sum(axis=0)
+    own_x, own_y = np.einsum("ij,ij->i", x, x), np.einsum("ij,ij->i", y, y)
+    xx, yy, xy = total_x @ total_x - own_x.sum(), total_y @ total_y - own_y.sum(), total_x @ total_y
+    pairs_x, pairs_y = n.sum() ** 2 - np.square(n).sum(), m.sum() ** 2 - np.square(m).sum()
+    both = n.sum() * m.sum()
+    mmd2 = xx / pairs_x + yy / pairs_y - 2.0 * xy / both
+    with np.errstate(divide="ignore", invalid="ignore"):
+        without_x = (
+            (xx - 2.0 * (x @ total_x - own_x)) / (pairs_x - 2.0 * n * (n.sum() - n))
+            + yy / pairs_y
+            - 2.0 * (xy - x @ total_y) / (both - n * m.sum())
+        )
+        without_y = (
+            xx / pairs_x
+            + (yy - 2.0 * (y @ total_y - own_y)) / (pairs_y - 2.0 * m * (m.sum() - m))
+            - 2.0 * (xy - y @ total_x) / (both - m * n.sum())
+        )
+    error = np.sqrt(_jackknife(without_x) + _jackknife(without_y))
+    return float(mmd2), float(error)
+
+
+def _jackknife(without: FloatArray) -> float:
+    """Variance from the estimates that leave out one block each."""
+    kept = without[np.isfinite(without)]
+    return float((len(kept) - 1) / len(kept) * np.square(kept - kept.mean()).sum()) if len(kept) > 1 else 0.0
+
+
+def embedding_effect(sums: FloatArray, rows: FloatArray, current: int, scale: float, null: FloatArray) -> Effect:
+    """The share of traffic that a new topic would have to take to show such an MMD², 0 to 1, with interval and details.
+
+    The standard error is at least the spread under random choices: near no difference the jackknife is far too small.
+
+    Parameters
+    ----------
+    scale : squared distance of a topic to all content, see :class:`~monitor.sketches.plan.Plan`
+    null : (B,) statistics of random choices in any unit, or none
+    """
+    if min(current, len(rows) - current) < 2:
+        x, y = sums[:-current].sum(axis=0) / rows[:-current].sum(), sums[-current:].sum(axis=0) / rows[-current:].sum()
+        # Without a second block nothing tells a difference from noise.
+        return 0.0, 0.0, _share(float(np.square(x - y).sum()), scale), {}
+    mmd2, error = block_mmd2(sums, rows, current)
+    detail = {"mmd2": mmd2}
+    spread = _null_spread(sums, rows, current)
+    if len(null) and null.std() > 0:
+        beyond = (np.quantile(null, 0.95) - null.mean()) / null.std() + _POWER_Z
+        detail["detectable_share"] = _share(float(beyond) * spread, scale)
+    error = max(error, spread)
+    return _share(mmd2, scale), _share(mmd2 - _Z * error, scale), _share(mmd2 + _Z * error, scale), detail
+
+
+def _share(mmd2: float, scale: float) -> float:
+    return float(min(1.0, np.sqrt(max(mmd2, 0.0) / scale)))
+
+
+def _null_spread(sums: FloatArray, rows: FloatArray, current: int) -> float:
+    """Standard deviation of MMD² when nothing differs, from all blocks together."""
+    centred = sums - rows[:, None] * (sums.sum(axis=0) / rows.sum())
+    gram = centred @ centred.T
+    np.fill_diagonal(gram, 0.0)
+    # Of a degenerate U-statistic: sqrt(2 E<x, y>²) (1/n + 1/m), with per-record second moments.
+    pairs = rows.sum() ** 2 - np.square(rows).sum()
+    second = np.sqrt(2.0 * np.square(gram).sum() / pairs)
+    n, m = rows[:-current].sum(), rows[-current:].sum()
+    return float(second * (1.0 / n + 1.0 / m))
+
+
+def class_effect(counts: FloatArray, current: int) -> Effect:
+    """Total variation distance less what sampling alone would show, with a jackknife interval over blocks.
+
+    Parameters
+    ----------
+    counts : (G, k) records of each class in each block
+    """
+    past, now = counts[:-current].sum(axis=0), counts[-current:].sum(axis=0)
+    variation = _variation(past, now)
+    pooled = (past + now) / (past + now).sum()
+    variance = pooled * (1 - pooled) * (1 / past.sum() + 1 / now.sum())
+    noise = float(np.sqrt(variance * 2 / np.pi).sum()) / 2
+    error = np.sqrt(
+        _jackknife(np.array([_variation(past - one, now) for one in counts[:-current]]))
+        + _jackknife(np.array([_variation(past, now - one) for one in counts[-current:]]))
+    )
+    effect = max(0.0, variation - noise)
+    low, high = max(0.0, variation - noise - _Z * float(error)), min(1.0, variation + _Z * float(error))
+    return min(effect, high), min(low, effect), high, {"total_variation": variation}
+
+
+def _variation(a: FloatArray, b: FloatArray) -> float:
+    if min(a.sum(), b.sum()) <= 0:
+        return float("nan")
+    return float(np.abs(a / a.sum() - b / b.sum()).sum()) / 2
+
+
+def confidence_effect(sums: FloatArray, counts: FloatArray, current: int) -> Effect:
+    """Difference of mean confidence, current less past, with a jackknife interval over blocks.
+
+    Parameters
+    ----------
+    sums, counts : (G,) fixed-point sums and numbers of confidences of each block
+    """
+    means, variance = [], 0.0
+    for part in (slice(None, -current), slice(-current, None)):
+        s, n = sums[part] / 2**16, counts[part]
+        means.append(float(s.sum() / n.sum()))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            variance += _jackknife((s.sum() - s) / (n.sum() - n))
+    effect, reach = means[1] - means[0], _Z * float(np.sqrt(variance))
+    return effect, effect - reach, effect + reach, {"mean_past": means[0], "mean_current": means[1]}

@@ -1,0 +1,71 @@
+"""Features of single records as whole numbers, in chunks of a fixed shape so that a row's neighbours do not matter."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from monitor.sketches.plan import COORDINATE_UNIT, FOURIER_UNIT, FOURIER_WIDTH, SCORE_UNIT, Plan
+from monitor.values import FloatArray, Vectors
+
+__all__ = ["CHUNK", "novelty_score", "row_features"]
+
+CHUNK = 1_024
+"""Rows at a time. Their sums stay below 2**24, where float32 still adds whole numbers exactly."""
+
+_PAD = 64
+
+
+def novelty_score(plan: Plan, novelty: FloatArray) -> FloatArray:
+    """Savage's exponential score of the rank of each novelty among the reference rows outside the ruler.
+
+    Savage, "Contributions to the theory of rank order statistics", Ann. Math. Stat. 27, 1956: large for the few most
+    novel rows, nearly flat for the others.
+
+    Returns
+    -------
+    (n,) float64 in [0, ln(2 q + 2)], q knots
+    """
+    q = len(plan.knots)
+    below = np.searchsorted(plan.knots, novelty, "left") + np.searchsorted(plan.knots, novelty, "right")
+    return np.asarray(-np.log1p(-(below / 2.0 + 0.5) / (q + 1.0)))
+
+
+def row_features(plan: Plan, vectors: Vectors) -> npt.NDArray[np.float32]:
+    """The features that come from vectors, rounded to whole numbers.
+
+    Parameters
+    ----------
+    vectors : (n, D) float32 unit rows, n <= 1,024
+
+    Returns
+    -------
+    (n, f) float32 of whole numbers: all columns of the plan up to the novelty score
+    """
+    n = len(vectors)
+    padded = np.zeros((-(-n // _PAD) * _PAD, vectors.shape[1]), dtype=np.float32)
+    padded[:n] = vectors
+    places = plan.columns
+    features = np.empty((len(padded), places["novelty"].stop), dtype=np.float32)
+    _fourier(padded @ plan.frequencies, features)
+    coordinates = features[:, places["coordinates"]]
+    np.multiply(padded[:, plan.ruler.live], np.float32(COORDINATE_UNIT), out=coordinates)
+    np.clip(coordinates, -COORDINATE_UNIT, COORDINATE_UNIT, out=coordinates)
+    features[:, places["novelty"].start] = novelty_score(plan, plan.ruler.novelty(padded)) * SCORE_UNIT
+    np.rint(features, out=features)
+    return features[:n]
+
+
+def _fourier(angles: npt.NDArray[np.float32], into: npt.NDArray[np.float32]) -> None:
+    """Cosines and sines of the angles, and of twice the angles by the double-angle formulas, in units."""
+    width, unit = FOURIER_WIDTH, np.float32(FOURIER_UNIT)
+    cosine, sine = np.cos(angles), np.sin(angles)
+    np.multiply(cosine, unit, out=into[:, :width])
+    np.multiply(sine, unit, out=into[:, width : 2 * width])
+    double = into[:, 2 * width : 3 * width]
+    np.multiply(cosine, cosine, out=double)
+    double *= 2 * unit
+    double -= unit
+    twice = into[:, 3 * width : 4 * width]
+    np.multiply(sine, cosine, out=twice)
+    twice *= 2 * unit
