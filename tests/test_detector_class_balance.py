@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from math import comb
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from worlds import allowed_rejections, dataset, reference, unit
 
-from monitor.detectors.class_balance import OTHER, ClassBalanceDetector, counted_classes
+from monitor.detectors.blocks import Blocks
+from monitor.detectors.class_balance import ClassBalanceDetector, _share, adjusted_p_values
+from monitor.detectors.class_table import OTHER, random_counts, tabulated, variation_interval
 from monitor.detectors.proportions import (
     chi_square,
-    chi_square_tail,
     held_out_variation,
     newcombe,
-    random_tables,
     total_variation,
-    variation_interval,
 )
 
 
@@ -41,39 +42,68 @@ def by_subject(measurements, segment=""):
     return {m.subject: m for m in measurements if m.segment == segment}
 
 
+def tables(a, b):
+    """Independent rows with these class counts."""
+    classes = [[f"c{i:03d}" for i, k in enumerate(counts) for _ in range(k)] for counts in (a, b)]
+    sides = [(np.array(c, dtype=object), alone(len(c))) for c in classes]
+    return tabulated(*sides[0], *sides[1])[1:]
+
+
+def alone(n):
+    return Blocks(np.arange(n), n, "record")
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).filter(lambda pair: sum(pair) > 0), min_size=2).filter(
         lambda pairs: min(np.sum(pairs, axis=0)) > 0
     )
 )
-def test_chi_square_is_pearsons(pairs):
+def test_chi_square_is_pearsons_without_the_factor_of_sizes(pairs):
     a, b = np.array(pairs).T
+    n, m = a.sum(), b.sum()
     want = stats.chi2_contingency([a, b], correction=False)
-    assert chi_square(b, a + b) == pytest.approx(want.statistic, abs=1e-9)
-    assert chi_square_tail(float(chi_square(b, a + b)), len(a)) == pytest.approx(want.pvalue, abs=1e-9)
+    assert chi_square(b, a + b) * n * m / (n + m) == pytest.approx(want.statistic, abs=1e-9)
 
 
-def test_chi_square_of_many_tables_at_once():
-    totals = np.array([7, 5, 9])
-    tables = random_tables(totals, 6, 50, np.random.default_rng(0))
-    assert tables.shape == (50, 3)
-    assert (tables.sum(axis=1) == 6).all()
-    np.testing.assert_allclose(chi_square(tables, totals), [chi_square(t, totals) for t in tables])
+def test_random_counts_are_those_of_exchanged_rows_and_of_exchanged_sessions():
+    rng = np.random.default_rng(0)
+    a, b = tables([4, 3, 5], [3, 2, 4])
+    drawn = random_counts(a, b, 4_000, rng)
+    assert drawn.shape == (4_000, 3)
+    assert (drawn.sum(axis=1) == 9).all()
+    np.testing.assert_allclose(drawn.mean(axis=0), np.array([7, 5, 9]) * 9 / 21, atol=0.1)
+    np.testing.assert_allclose(
+        chi_square(drawn, a.totals + b.totals)[:3], [chi_square(t, a.totals + b.totals) for t in drawn[:3]]
+    )
+    # Sessions of three rows of one class each: counts are multiples of three.
+    sessions = Blocks(np.repeat(np.arange(4), 3), 4, "field")
+    classes = np.repeat(np.array(["x", "y", "x", "z"], dtype=object), 3)
+    _, c, d = tabulated(classes, sessions, classes, sessions)
+    drawn = random_counts(c, d, 4_000, rng)
+    assert set(np.unique(drawn)) == {0.0, 3.0, 6.0, 9.0, 12.0}
+    np.testing.assert_allclose(drawn.mean(axis=0), [6, 3, 3], atol=0.2)
 
 
 def test_the_permutation_p_agrees_with_enumeration():
-    a, b = np.array([6, 1, 0]), np.array([2, 1, 3])
-    totals, m = a + b, 6
+    a, b = np.array([16, 5, 0]), np.array([14, 3, 3])
+    totals, n, m = a + b, 21, 20
     observed = chi_square(b, totals)
     chance = 0.0
     for table in product(*(range(t + 1) for t in totals)):
         if sum(table) == m and chi_square(np.array(table), totals) >= observed - 1e-9:
-            chance += np.prod([comb(t, k) for t, k in zip(totals.tolist(), table, strict=True)]) / comb(13, m)
-    names = [[n for n, k in zip("xyz", counts, strict=True) for _ in range(k)] for counts in (a, b)]
-    detector = ClassBalanceDetector(permutations=20_000, minimum=6)
+            chance += np.prod([comb(t, k) for t, k in zip(totals.tolist(), table, strict=True)]) / comb(n + m, m)
+    names = [[x for x, k in zip("xyz", counts, strict=True) for _ in range(k)] for counts in (a, b)]
+    detector = ClassBalanceDetector(permutations=20_000)
     found = by_subject(detector.measure(known(names[0]), rows(names[1]), np.random.default_rng(0)))
     assert found["classes"].p_value == pytest.approx(chance, abs=4 * np.sqrt(chance / 2_000))
-    assert 0.02 < chance < 0.2
+    assert 0.02 < chance < 0.3
+
+
+def test_the_permutation_p_agrees_with_the_asymptotic_one_where_that_holds():
+    a, b = tables([300, 200, 100], [110, 90, 50])
+    want = stats.chi2_contingency([[300, 200, 100], [110, 90, 50]], correction=False).pvalue
+    found = ClassBalanceDetector(permutations=20_000)._p_value(a, b, np.random.default_rng(0))
+    assert found == pytest.approx(want, abs=4 * np.sqrt(want / 2_000))
 
 
 @pytest.mark.parametrize("shares", [[0.25] * 4, [0.6, 0.3, 0.05, 0.03, 0.01, 0.01]], ids=["even", "rare classes"])
@@ -82,11 +112,39 @@ def test_false_alarms_stay_at_their_level(shares):
     detector = ClassBalanceDetector(permutations=199)
     rejected = 0
     for _ in range(500):
-        a, b = rng.multinomial(60, shares), rng.multinomial(40, shares)
-        seen = (a + b) > 0
-        rejected += detector._p_value((a + b)[seen], b[seen], rng) <= 0.05
+        a, b = tables(rng.multinomial(60, shares), rng.multinomial(40, shares))
+        rejected += detector._p_value(a, b, rng) <= 0.05
     low, high = allowed_rejections(500)
     assert low <= rejected <= high
+
+
+def sessions(rng, count, size, shares, purity=0.6):
+    """Classes and blocks of sessions, each with a favourite class."""
+    k = len(shares)
+    favourite = np.repeat(rng.choice(k, count, p=shares), size)
+    other = rng.choice(k, count * size, p=shares)
+    which = np.where(rng.random(count * size) < purity, favourite, other)
+    classes = np.array([f"c{i}" for i in which], dtype=object)
+    return classes, Blocks(np.repeat(np.arange(count), size), count, "field")
+
+
+@pytest.mark.parametrize("both", [True, False], ids=["both sides", "window only"])
+def test_sessions_raise_no_false_alarms(both):
+    rng, shares = np.random.default_rng(5), [0.4, 0.3, 0.2, 0.07, 0.03]
+    detector = ClassBalanceDetector(permutations=199)
+    rejected = naive = adjusted = 0
+    for _ in range(300):
+        ours = sessions(rng, 30, 8, shares)
+        theirs = sessions(rng, 50, 8, shares) if both else sessions(rng, 400, 1, shares)
+        _, a, b = tabulated(*theirs, *ours)
+        rejected += detector._p_value(a, b, rng) <= 0.05
+        adjusted += adjusted_p_values(a, b, rng, 99).min() <= 0.05
+        flat = tabulated(theirs[0], alone(400), ours[0], alone(240))[1:]
+        naive += detector._p_value(*flat, rng) <= 0.05
+    low, high = allowed_rejections(300)
+    assert (low if both else 0) <= rejected <= high
+    assert adjusted <= high
+    assert naive > 100
 
 
 def test_newcombe_by_the_published_examples():
@@ -107,11 +165,33 @@ def test_newcombe_covers_rare_shares():
     assert covered >= 930
 
 
+def test_intervals_of_shares_cover_the_truth_in_sessions():
+    # A quarter of the sessions' rows are of the class, most of them in sessions that hold nothing else.
+    rng = np.random.default_rng(2)
+    shares, covered, naive = [0.25, 0.75], 0, 0
+    for _ in range(200):
+        names, a, b = tabulated(*sessions(rng, 60, 8, shares, 0.8), *sessions(rng, 40, 8, shares, 0.8))
+        share = _share("c0", a, b, names.index("c0"), (a.effects, b.effects), "")
+        covered += share.low <= 0 <= share.high
+        low, high = newcombe(int(a.totals[0]), a.rows, int(b.totals[0]), b.rows)
+        naive += low <= 0 <= high
+    assert 180 <= covered <= 199
+    assert naive < 150
+
+
+def test_the_design_effect_of_whole_sessions_is_their_size():
+    one = Blocks(np.repeat(np.arange(50), 4), 50, "field")
+    pure = np.repeat(np.array(["x", "y"] * 25, dtype=object), 4)
+    _, a, b = tabulated(pure, one, pure, alone(200))
+    np.testing.assert_allclose(a.effects, 4 * 50 / 49)
+    np.testing.assert_allclose(b.effects, 1.0)
+
+
 def test_total_variation():
     assert total_variation(np.array([6.0, 4.0]), np.array([3.0, 7.0])) == pytest.approx(0.3)
     assert total_variation(np.array([5.0, 0.0]), np.array([0.0, 2.0])) == 1.0
-    rng = np.random.default_rng(0)
-    assert held_out_variation(np.array([50, 0]), np.array([0, 20]), rng) == 1.0
+    half = (np.array([[25.0, 0.0]]), np.array([[25.0, 0.0]])), (np.array([[0.0, 10.0]]), np.array([[0.0, 10.0]]))
+    assert held_out_variation(*half, (1.0, 1.0)) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -127,8 +207,8 @@ def test_total_variation():
 def test_the_share_that_moved_is_found_without_what_chance_adds(before, now, n, m, most):
     rng = np.random.default_rng(1)
     truth = np.abs(before - now).sum() / 2
-    pairs = [(rng.multinomial(n, before), rng.multinomial(m, now)) for _ in range(200)]
-    mean = np.mean([held_out_variation(a, b, rng, splits=20) for a, b in pairs])
+    pairs = [tables(rng.multinomial(n, before), rng.multinomial(m, now)) for _ in range(200)]
+    mean = np.mean([held_out_variation(a.halves(20, rng), b.halves(20, rng), (1.0, 1.0)) for a, b in pairs])
     assert truth - most <= mean <= truth + 0.005
     found = [variation_interval(a, b, rng, resamples=200) for a, b in pairs]
     assert all(0 <= low <= effect <= high <= 1 for effect, low, high in found)
@@ -142,15 +222,14 @@ def test_a_swing_is_measured_with_its_shares():
     found = by_subject(ClassBalanceDetector().measure(known(reference_classes), rows(window), rng))
     assert list(found) == ["classes", "class:login", "class:order", "class:refund"]
     total = found["classes"]
-    assert total.p_value == pytest.approx(
-        stats.chi2_contingency([[420, 500, 80], [40, 50, 30]], correction=False).pvalue
-    )
+    assert total.p_value == 1 / 10_000
     assert (total.n_reference, total.n_current) == (1_000, 120)
     assert total.effect == pytest.approx(0.17, abs=0.02)
     refund = found["class:refund"]
     assert refund.effect == pytest.approx(0.17)
     assert refund.p_value is None
-    assert refund.detail == {"share_reference": 0.08, "share_current": 0.25}
+    assert refund.detail == {"share_reference": 0.08, "share_current": 0.25, "p_adjusted": 0.001}
+    assert found["class:order"].detail["p_adjusted"] > 0.05
     assert (refund.low, refund.high) == pytest.approx(newcombe(80, 1_000, 30, 120))
 
 
@@ -160,17 +239,20 @@ def test_new_and_vanished_classes_are_marked():
             known(["gone"] * 100 + ["stays"] * 300), rows(["new"] * 20 + ["stays"] * 60), np.random.default_rng(0)
         )
     )
-    assert found["class:new"].detail == {"share_reference": 0.0, "share_current": 0.25, "new": 1.0}
-    assert found["class:gone"].detail == {"share_reference": 0.25, "share_current": 0.0, "vanished": 1.0}
+    assert found["class:new"].detail == {"share_reference": 0.0, "share_current": 0.25, "new": 1.0, "p_adjusted": 0.001}
+    gone = found["class:gone"].detail
+    assert gone == {"share_reference": 0.25, "share_current": 0.0, "vanished": 1.0, "p_adjusted": 0.001}
     assert (found["classes"].detail["new"], found["classes"].detail["vanished"]) == (1.0, 1.0)
     assert found["classes"].p_value == 1 / 10_000
 
 
 def test_the_rarest_classes_are_added_up():
-    names, a, b = counted_classes(rows(["a"] * 5 + ["b"] * 3 + ["c", "d"]), rows(["a"] * 5 + ["e"] * 5), 3)
+    theirs, ours = (np.array(list(c), dtype=object) for c in ("aaaaabbbcd", "aaaaaeeeee"))
+    names, a, b = tabulated(theirs, alone(10), ours, alone(10), 3)
     assert names == ["a", "b", "e", OTHER]
-    assert a.tolist() == [5, 3, 0, 2]
-    assert b.tolist() == [5, 0, 5, 0]
+    assert a.totals.tolist() == [5, 3, 0, 2]
+    assert b.totals.tolist() == [5, 0, 5, 0]
+    assert a.grouped(np.array([0, 1, 1, 1])).totals.tolist() == [5, 5]
 
 
 def test_the_largest_shares_on_either_side_are_shown_by_name_and_all_are_tested():
@@ -207,6 +289,38 @@ def test_labels_stand_in_for_predictions_and_missing_classes_do_not_count():
     assert (found["classes"].n_reference, found["classes"].n_current) == (60, 30)
     assert ClassBalanceDetector().measure(base, rows([None] * 40), rng) == []
     assert ClassBalanceDetector().measure(known([None] * 60), rows(["x"] * 40), rng) == []
+
+
+def test_true_labels_are_compared_where_the_window_has_them():
+    rng = np.random.default_rng(0)
+    base = reference(
+        rows(["x"] * 100 + ["y"] * 100, "t", labels=["x"] * 100 + ["y"] * 100),
+        rows(["x"] * 50 + ["y"] * 50, "p", labels=["x"] * 50 + ["y"] * 50),
+    )
+    # The classifier says x to everything, half of which is y, as ever.
+    window = rows(["x"] * 200, labels=["x"] * 40 + ["y"] * 40 + [None] * 120)
+    found = by_subject(ClassBalanceDetector().measure(base, window, rng))
+    assert found["classes"].p_value < 0.001
+    true = found["true classes"]
+    assert (true.n_current, true.n_reference) == (80, 300)
+    assert true.p_value > 0.5
+    few = rows(["x"] * 200, labels=["x"] * 10 + [None] * 190)
+    assert "true classes" not in by_subject(ClassBalanceDetector().measure(base, few, rng))
+
+
+def test_few_sessions_leave_the_effect_without_a_p_value():
+    def of(column, data):
+        at = data.records.schema.get_field_index("block")
+        return replace(data, records=data.records.set_column(at, data.records.schema.field("block"), pa.array(column)))
+
+    window = of([f"s{i // 10}" for i in range(150)], rows(["x"] * 100 + ["y"] * 50))
+    found = by_subject(
+        ClassBalanceDetector().measure(known(["x"] * 200 + ["y"] * 100), window, np.random.default_rng(0))
+    )
+    assert found["classes"].p_value is None
+    assert found["classes"].detail == {"new": 0, "vanished": 0, "blocks_reference": 300, "blocks_current": 15}
+    assert "p_adjusted" not in found["class:x"].detail
+    assert found["class:x"].high - found["class:x"].low > 0.3  # 15 sessions of one class each say little
 
 
 def test_one_class_is_no_difference():
