@@ -74,7 +74,8 @@ def _features(pool: _Pool, name: str) -> tuple[FloatArray, FloatArray]:
     if name in {"rbf1", "rbf4"}:
         return sums[:, places[name]] / (FOURIER_UNIT * np.sqrt(FOURIER_WIDTH)), pool.rows
     if name == "whitened":
-        return sums[:, places["coordinates"]] @ (pool.plan.ruler.whitening / COORDINATE_UNIT), pool.rows
+        ruler = pool.plan.ruler
+        return sums[:, places["coordinates"]][:, ruler.live] @ (ruler.whitening / COORDINATE_UNIT), pool.rows
     if name == "classes":
         counts = sums[:, places["classes"]]
         counts = counts[:, counts.sum(axis=0) > 0]

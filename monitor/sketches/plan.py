@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
-from sklearn.cluster import KMeans
+import numpy.typing as npt
+from sklearn.cluster import KMeans, MiniBatchKMeans
 
-from monitor.detectors.blocks import blocks_of
+from monitor.detectors.blocks import Blocks, blocks_of
 from monitor.detectors.ruler import Ruler, in_ruler, make_ruler
 from monitor.detectors.segments import ordered
 from monitor.errors import ComparisonError
 from monitor.values import Dataset, FloatArray, Reference, Vectors
 
-__all__ = ["FOURIER_UNIT", "FOURIER_WIDTH", "Plan", "make_plan", "orthogonal_frequencies"]
+__all__ = ["FOURIER_UNIT", "FOURIER_WIDTH", "Plan", "in_plan", "make_plan", "orthogonal_frequencies"]
 
 VERSION = 1
 """Raised whenever a feature changes its meaning: sums of different versions never meet."""
@@ -25,14 +26,17 @@ FOURIER_UNIT = 2**7
 """Whole numbers stand for multiples of 1/128 of a cosine or sine."""
 
 COORDINATE_UNIT = 2**12
-SCORE_UNIT = 2**8
+SCORE_UNIT = 2**6
 CONFIDENCE_UNIT = 2**16
 
 _MOST_CLASSES = 200
 _KNOTS = 4_096
 _FEWEST = 20
-_ROWS_PER_CLUSTER = 10
-_MOST_CLUSTERS = 100
+_SHARE = 0.75
+_ROWS_PER_CENTRE = 7
+_MOST_CENTRES = 256
+_EXACT_CLUSTERS = 5_000
+_SMALLEST_SCALE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +44,16 @@ class Plan:
     """How a record becomes the whole numbers that are summed.
 
     A row of sums holds, in this order: cosines and sines for the Gaussian kernel with gamma = 1/median, the same with
-    gamma = 4/median, the live coordinates, the novelty score, one count for each class, for other classes and for none,
+    gamma = 4/median, the coordinates, the novelty score, one count for each class, for other classes and for none,
     and the sum and count of confidences. Whitening is linear, so it waits until the sums are compared.
 
     fingerprint  SHA-256 of the reference's fingerprint and the version of the features
     embedder     fingerprint of the embedder; other vectors do not fit
-    ruler        see :class:`monitor.detectors.ruler.Ruler`
-    frequencies  (D, 256) float32; zero in dead dimensions
-    knots        (q,) float64, sorted novelty of reference rows outside the ruler
+    ruler        see :class:`monitor.detectors.ruler.Ruler`; here three quarters of the reference, because what is tested is
+                 production against production
+    directions   (D, 256 + c) float32, the frequencies and the centres of c clusters of the ruler; zero in dead dimensions
+    half_norms   (c,) float32, half the squared length of each centre
+    knots        (q,) float64, sorted novelty of the other quarter
     classes      names counted one by one
     share_scale  squared distance in the feature space of gamma = 4/median between one topic and all content, > 0:
                  a share e of traffic replaced by such a topic shows as MMD² = e² times this
@@ -56,7 +62,8 @@ class Plan:
     fingerprint: str
     embedder: str
     ruler: Ruler
-    frequencies: Vectors
+    directions: Vectors
+    half_norms: Vectors
     knots: FloatArray
     classes: tuple[str, ...]
     share_scale: float
@@ -67,7 +74,7 @@ class Plan:
         widths = {
             "rbf1": 2 * FOURIER_WIDTH,
             "rbf4": 2 * FOURIER_WIDTH,
-            "coordinates": int(self.ruler.live.sum()),
+            "coordinates": len(self.ruler.live),
             "novelty": 1,
             "classes": len(self.classes) + 1,
             "unclassified": 1,
@@ -111,22 +118,31 @@ def make_plan(reference: Reference) -> Plan:
     ``ComparisonError`` when the ruler or the rest would have fewer than 20 rows.
     """
     data = ordered(reference.everything)
-    ours = in_ruler(data, blocks_of(data))
-    for rows, what in ((int(ours.sum()), "sets aside for its ruler"), (int((~ours).sum()), "keeps beside its ruler")):
+    ours = in_plan(data, blocks_of(data))
+    for rows, what in ((int(ours.sum()), "measures with"), (int((~ours).sum()), "keeps beside these")):
         if rows < _FEWEST:
             raise ComparisonError(
                 f"reference {reference.name!r} version {reference.version} {what} {rows} of {len(data)} records; "
                 f"sketches need {_FEWEST}. Give a larger reference"
             )
     ruler = make_ruler(data.vectors[ours])
-    frequencies = np.zeros((data.vectors.shape[1], FOURIER_WIDTH), dtype=np.float32)
-    frequencies[ruler.live] = orthogonal_frequencies(int(ruler.live.sum()), FOURIER_WIDTH, ruler.median)
-    knots = np.sort(ruler.novelty(data.vectors[~ours]))
+    frequencies = orthogonal_frequencies(int(ruler.live.sum()), FOURIER_WIDTH, ruler.median)
+    centres, cluster = _clusters(ruler.rows)
+    directions = np.zeros((len(ruler.live), FOURIER_WIDTH + len(centres)), dtype=np.float32)
+    directions[ruler.live] = np.concatenate([frequencies, centres.T], axis=1)
+    half_norms = np.asarray(np.square(centres).sum(axis=1) / 2.0, dtype=np.float32)
+    projections = data.vectors[~ours] @ directions[:, FOURIER_WIDTH:]
+    knots = np.sort(-(projections - half_norms).max(axis=1)).astype(np.float64)
     if len(knots) > _KNOTS:
         knots = knots[np.linspace(0, len(knots) - 1, _KNOTS).astype(np.int64)]
     fingerprint = sha256(f"sketch {VERSION} of {reference.fingerprint}".encode()).hexdigest()
-    scale = _share_scale(ruler, frequencies[ruler.live])
-    return Plan(fingerprint, reference.embedder, ruler, frequencies, knots, _classes(data), scale)
+    scale = _share_scale(ruler.rows, cluster, frequencies)
+    return Plan(fingerprint, reference.embedder, ruler, directions, half_norms, knots, _classes(data), scale)
+
+
+def in_plan(data: Dataset, blocks: Blocks) -> npt.NDArray[np.bool_]:
+    """Which reference rows the plan is made from, (n,) bool; the others are left for :func:`reference_sums`."""
+    return in_ruler(data, blocks, _SHARE)
 
 
 def _classes(data: Dataset) -> tuple[str, ...]:
@@ -134,21 +150,27 @@ def _classes(data: Dataset) -> tuple[str, ...]:
     return tuple(sorted(sorted(counts, key=lambda c: (-counts[c], c))[:_MOST_CLASSES]))
 
 
-def _share_scale(ruler: Ruler, frequencies: Vectors) -> float:
-    """Median over clusters of the ruler of the squared distance between a cluster's mean feature and the mean of all."""
-    angles = 2.0 * (ruler.rows @ frequencies)
+def _clusters(rows: Vectors) -> tuple[Vectors, npt.NDArray[np.int64]]:
+    """Means of clusters of the rows, (c, d), and the cluster of each row."""
+    count = min(max(1, len(rows) // _ROWS_PER_CENTRE), _MOST_CENTRES, len(np.unique(rows, axis=0)))
+    kind = KMeans if len(rows) <= _EXACT_CLUSTERS else MiniBatchKMeans
+    fitted = kind(count, n_init=1, max_iter=20, random_state=0).fit(rows)
+    return np.asarray(fitted.cluster_centers_, dtype=np.float32), np.asarray(fitted.labels_, dtype=np.int64)
+
+
+def _share_scale(rows: Vectors, cluster: npt.NDArray[np.int64], frequencies: Vectors) -> float:
+    """Median over clusters of the squared distance between a cluster's mean feature and the mean of all.
+
+    Pairs of a row with itself do not count, or small clusters would seem further away than they are.
+    """
+    angles = 2.0 * (rows @ frequencies)
     features = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) / np.sqrt(FOURIER_WIDTH)
-    count = min(_MOST_CLUSTERS, max(2, len(ruler.rows) // _ROWS_PER_CLUSTER))
-    count = min(count, len(np.unique(ruler.rows, axis=0)))
-    if count < 2:
-        return 1.0
-    cluster = KMeans(count, n_init=1, random_state=0).fit_predict(ruler.rows)
     whole = features.mean(axis=0, dtype=np.float64)
     distances = []
-    for one in range(count):
+    for one in range(int(cluster.max()) + 1):
         members = features[cluster == one].astype(np.float64)
-        if len(members) > 1:
+        n = len(members)
+        if n > 1:
             total = members.sum(axis=0)
-            inside = (total @ total - len(members)) / (len(members) * (len(members) - 1))
-            distances.append(inside - 2.0 * (total / len(members)) @ whole + whole @ whole)
-    return float(max(np.median(distances), 1e-3)) if distances else 1.0
+            distances.append((total @ total - n) / (n * (n - 1)) - 2.0 * (total / n) @ whole + whole @ whole)
+    return float(max(np.median(distances), _SMALLEST_SCALE)) if distances else 1.0

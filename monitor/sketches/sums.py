@@ -12,11 +12,10 @@ import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
 from monitor.detectors.blocks import Blocks, blocks_of
-from monitor.detectors.ruler import in_ruler
 from monitor.detectors.segments import ordered
 from monitor.errors import ComparisonError
 from monitor.sketches.features import CHUNK, row_features
-from monitor.sketches.plan import CONFIDENCE_UNIT, Plan
+from monitor.sketches.plan import CONFIDENCE_UNIT, Plan, in_plan
 from monitor.values import SEGMENT_PREFIX, BlockSums, Dataset, Reference
 
 __all__ = ["Accumulator", "block_sums", "coarsened", "reference_sums"]
@@ -146,11 +145,11 @@ def _summed(plan: Plan, data: Dataset, targets: list[tuple[str, Codes]]) -> dict
 
 
 def reference_sums(plan: Plan, reference: Reference, most_blocks: int = 256) -> BlockSums:
-    """Sums of the reference rows outside the ruler: what the standing gap is measured from."""
+    """Sums of the reference rows that the plan was not made from: what the standing gap is measured from."""
     data = ordered(reference.everything)
     _check(plan, data)
     blocks = blocks_of(data)
-    kept = ~in_ruler(data, blocks)
+    kept = ~in_plan(data, blocks)
     _, codes = np.unique(blocks.codes[kept], return_inverse=True)
     rest = Blocks(codes.astype(np.int64), int(codes.max(initial=-1)) + 1, blocks.rule)
     part = data.take(kept)
