@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import sparse, stats
 
-from monitor.detectors.permutation import at_least, corrected, labellings
+from monitor.detectors.blocks import Blocks, blocks_of
+from monitor.detectors.permutation import at_least, corrected
+from monitor.detectors.ranks import RankStratum, compare_ranks, rank_strata
 from monitor.detectors.segments import check_comparable, each_segment, equalised, ordered
-from monitor.detectors.strata import compare, shared_classes
+from monitor.detectors.sides import Labels, Sides, design_effects
 from monitor.values import Dataset, FloatArray, Measurement, Reference, Vectors
 
-__all__ = ["KsDetector", "RankStratum", "novelty", "principal_directions", "two_sample_ks"]
+__all__ = ["KsDetector", "ks_over_blocks", "novelty", "principal_directions", "two_sample_ks"]
 
 _DEAD = 1e-6
 _EXACT_ROWS = 500
 _CHUNK = 1_024
+_GRID = 256
 
 
 def principal_directions(train: Vectors, count: int) -> npt.NDArray[np.float64]:
@@ -84,46 +86,46 @@ def two_sample_ks(x: FloatArray, y: FloatArray) -> tuple[float, float, float]:
     return float(found.statistic), float(half_width), float(np.clip(found.pvalue, 1e-300, 1.0))
 
 
-@dataclass(frozen=True, slots=True)
-class RankStratum:
-    """Numbers of both sides that may be exchanged; its statistic is Cliff's delta, P(y > x) - P(y < x).
+def ks_over_blocks(
+    x: FloatArray, y: FloatArray, sides: Sides, rng: np.random.Generator, permutations: int, refined: int
+) -> tuple[float, float, float | None]:
+    """KS distance, half-width of its 95 % interval, and a p-value from exchanging whole blocks, exact with ties too.
 
-    x, y (n,) and (m,) float64, n and m >= 2
+    The p-value is that of the largest distance over at most 256 pooled values. The half-width is that of
+    :func:`two_sample_ks` with each side's rows divided by their design effect.
+
+    Parameters
+    ----------
+    x, y : (n,) and (m,) float64, in the order of the sides' rows
+
+    Returns
+    -------
+    D in [0, 1], half-width > 0, p in (0, 1], or ``None`` with fewer than 20 blocks on a side
     """
+    pooled = np.concatenate([x, y])
+    grid = np.unique(np.quantile(pooled, np.linspace(0, 1, _GRID), method="inverted_cdf"))
+    cells = np.searchsorted(grid, pooled)
+    shape = (sides.count, len(grid))
+    table = sparse.csr_array((np.ones(len(pooled)), (sides.codes, cells)), shape=shape)
+    every = np.cumsum(np.bincount(cells, minlength=len(grid)))[:, None]
 
-    x: FloatArray
-    y: FloatArray
+    def distance(labels: Labels) -> FloatArray:
+        ours = np.cumsum(table.T @ labels, axis=0)
+        theirs = every - ours
+        return np.asarray(np.abs(ours / ours[-1] - theirs / theirs[-1]).max(axis=0))
 
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """Reference and current numbers."""
-        return len(self.x), len(self.y)
+    effects = [_spread_of(table[: sides.reference.count], sides.reference)]
+    effects.append(_spread_of(table[sides.reference.count :], sides.current))
+    half_width = np.sqrt(np.log(2 / 0.05) / 2 * (effects[0] / len(x) + effects[1] / len(y)))
+    p = sides.p_value(distance, rng, permutations, refined)
+    return float(stats.ks_2samp(x, y, method="asymp").statistic), float(half_width), p
 
-    @property
-    def observed(self) -> float:
-        """Cliff's delta in [-1, 1], 0 on average when both sides come from one distribution."""
-        return float(self._delta(np.repeat([0.0, 1.0], self.sizes)[:, None])[0])
 
-    @property
-    def variance(self) -> float:
-        """From placement values.
-
-        DeLong, DeLong and Clarke-Pearson, "Comparing the areas under two or more correlated receiver operating
-        characteristic curves", Biometrics 44, 1988.
-        """
-        signs = np.sign(self.y[:, None] - self.x[None, :])
-        n, m = self.sizes
-        return float(signs.mean(axis=0).var(ddof=1) / n + signs.mean(axis=1).var(ddof=1) / m)
-
-    def permuted(self, count: int, rng: np.random.Generator) -> FloatArray:
-        """Cliff's delta of random labellings."""
-        n, m = self.sizes
-        return self._delta(labellings(m, n + m, count, rng))
-
-    def _delta(self, labels: npt.NDArray[np.floating]) -> FloatArray:
-        n, m = self.sizes
-        ranks = stats.rankdata(np.concatenate([self.x, self.y]))
-        return np.asarray(2 * (ranks @ labels - m * (m + 1) / 2) / (n * m) - 1)
+def _spread_of(table: sparse.csr_array, blocks: Blocks) -> float:
+    if blocks.count == len(blocks.codes):
+        return 1.0
+    counts = np.cumsum(table.toarray(), axis=1)
+    return float(design_effects(counts, blocks.sizes.astype(np.float64)).mean())
 
 
 class KsDetector:
@@ -139,13 +141,16 @@ class KsDetector:
     may be read alone: half of the error goes to the directions, which mostly explain, and half to novelty, which
     finds what no direction shows; Holm's method within each half. Unequal weights thin the compared rows.
 
+    Where every row stands alone the p-values of KS distances are those of Kolmogorov and Smirnov; where rows come in
+    blocks, whole blocks are exchanged, and with fewer than 20 blocks on a side there is none.
+
     A change of class balance moves directions, and ``novelty`` where classes differ in spread.
 
     directions  principal directions that are tested
     neighbours  training rows that count in the novelty of a row
     minimum     rows needed on each side
     segments    values of each segment field at most
-    permutations  labellings drawn for ``novelty within classes``; ``refined`` when fewer than 10 reach what was seen
+    permutations  labellings drawn for a p-value; ``refined`` when fewer than 10 reach what was seen
     """
 
     def __init__(
@@ -174,24 +179,39 @@ class KsDetector:
         theirs, ours = equalised(held_out, rng), equalised(current, rng)
         x, y = self._numbers(ruler.vectors, theirs.vectors), self._numbers(ruler.vectors, ours.vectors)
         x_classes, y_classes = theirs.classes, ours.classes
+        every = Sides(blocks_of(theirs), blocks_of(ours))
         found: list[Measurement] = []
         for segment, left, right in each_segment(theirs, ours, self._minimum, self._segments):
-            *directions, novel = [_distance(subject, x[subject][left], y[subject][right], segment) for subject in x]
-            further, a, b = [novel], x_classes[left], y_classes[right]
-            strata = [
-                RankStratum(x["novelty"][left][a == c], y["novelty"][right][b == c]) for c in shared_classes(a, b)
+            sides = every.among(left, right)
+            *directions, novel = [
+                self._distance(subject, x[subject][left], y[subject][right], sides, segment, rng) for subject in x
             ]
+            further, far = [novel], (x["novelty"][left], y["novelty"][right])
+            strata = rank_strata(*far, (x_classes[left], y_classes[right]), sides)
             if strata:
-                further.append(self._within(strata, segment, rng))
+                further.append(self._within(strata, sides, segment, rng))
             halves = 2 if directions else 1
             found += corrected(directions, times=halves) + corrected(further, times=halves)
         return found
 
-    def _within(self, strata: Sequence[RankStratum], segment: str, rng: np.random.Generator) -> Measurement:
-        effect, error, p = compare(strata, self._permutations, rng, self._refined)
+    def _distance(
+        self, subject: str, x: FloatArray, y: FloatArray, sides: Sides, segment: str, rng: np.random.Generator
+    ) -> Measurement:
+        found: tuple[float, float, float | None] = two_sample_ks(x, y)
+        if not (sides.single and sides.testable):
+            found = ks_over_blocks(x, y, sides, rng, self._permutations, self._refined)
+        effect, half_width, p = found
+        detail = {"median_reference": float(np.median(x)), "median_current": float(np.median(y))} | dict(sides.detail)
+        low, high = max(0.0, effect - half_width), min(1.0, effect + half_width)
+        return Measurement("ks", subject, effect, low, high, p, len(x), len(y), segment, detail)
+
+    def _within(
+        self, strata: Sequence[RankStratum], sides: Sides, segment: str, rng: np.random.Generator
+    ) -> Measurement:
+        effect, error, p = compare_ranks(strata, sides, rng, self._permutations, self._refined)
         low, high = max(-1.0, effect - 1.96 * error), min(1.0, effect + 1.96 * error)
-        n, m = np.sum([s.sizes for s in strata], axis=0).tolist()
-        return Measurement("ks", "novelty within classes", effect, low, high, p, n, m, segment)
+        n, m = sum(len(s.x) for s in strata), sum(len(s.y) for s in strata)
+        return Measurement("ks", "novelty within classes", effect, low, high, p, n, m, segment, sides.detail)
 
     def _split(self, reference: Reference, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
         train = ordered(reference.train)
@@ -211,10 +231,3 @@ class KsDetector:
         projected = np.round(rows.astype(np.float64) @ directions.T, 6)
         columns = {f"direction {i + 1}": projected[:, i] for i in range(len(directions))}
         return columns | {"novelty": novelty(rows, ruler, self._neighbours)}
-
-
-def _distance(subject: str, x: FloatArray, y: FloatArray, segment: str) -> Measurement:
-    effect, half_width, p = two_sample_ks(x, y)
-    detail = {"median_reference": float(np.median(x)), "median_current": float(np.median(y))}
-    low, high = max(0.0, effect - half_width), min(1.0, effect + half_width)
-    return Measurement("ks", subject, effect, low, high, p, len(x), len(y), segment, detail)

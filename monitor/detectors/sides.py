@@ -71,6 +71,10 @@ class Sides:
         """The true labelling, (count, 1) float32: 1 for a block of the window."""
         return np.repeat(np.array([0, 1], np.float32), [self.reference.count, self.current.count])[:, None]
 
+    def among(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Sides:
+        """The blocks of some rows of each side, given by position or as masks."""
+        return Sides(among(self.reference, x), among(self.current, y))
+
     def sums(self, values: npt.ArrayLike) -> FloatArray:
         """Sums over the rows of each block: (n + m, k) numbers of pooled rows, or (n + m,), -> (count, k) or (count,)."""
         values = np.asarray(values, dtype=np.float64)
