@@ -38,6 +38,11 @@ class Blocks:
         """Rows of each block, (count,) int64."""
         return np.bincount(self.codes, minlength=self.count)
 
+    def of(self, rows: npt.NDArray[np.int64]) -> Blocks:
+        """The blocks of these rows alone, numbered anew."""
+        kept, codes = np.unique(self.codes[rows], return_inverse=True)
+        return Blocks(codes.astype(np.int64), len(kept), self.rule)
+
 
 def _numbered(keys: npt.NDArray[np.object_], rule: str) -> Blocks:
     _, codes = np.unique(keys, return_inverse=True)
@@ -49,7 +54,9 @@ def dependence_length(vectors: Vectors, longest: int = _LONGEST) -> int:
     """Over how many neighbours rows in time order resemble each other more than any two rows do; 1 when they do not.
 
     With r(k) the mean cosine of rows k apart, less the mean of all pairs, in units of its spread over independent rows:
-    the length is the largest power of two up to which the mean of r(1..k) lies ``3`` standard errors above 0, times two.
+    the length is the largest power of two up to which the mean of r(1..k) lies ``3`` standard errors above 0, times two, but
+    never so long that fewer than 20 blocks remain: a slow trend through the whole window is no burst, and must not silence
+    the test.
 
     Parameters
     ----------
@@ -75,7 +82,7 @@ def dependence_length(vectors: Vectors, longest: int = _LONGEST) -> int:
         if total / np.sqrt(pairs) / gram_scale < _SURE:
             break
         length, total, pairs, k = 2 * k, 0.0, 0, 2 * k
-    return min(length, longest)
+    return max(1, min(length, longest, n // FEWEST))
 
 
 def blocks_of(data: Dataset) -> Blocks:

@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy between reference and window, over all rows and within predicted classes."""
+"""Embeddings of reference and window compared: four components over all rows, and within predicted classes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from monitor.detectors.kernels import centred_kernel, gaussian_kernel, median_squared_distance
-from monitor.detectors.permutation import at_least, corrected, labellings
-from monitor.detectors.segments import Rows, check_comparable, each_segment, equalised, ordered
-from monitor.detectors.strata import compare, shared_classes
-from monitor.values import Dataset, FloatArray, Measurement, Reference, Vectors
+from monitor.detectors.blocks import FEWEST, Blocks, blocks_of
+from monitor.detectors.core4 import look, measurement, shares
+from monitor.detectors.kernels import gaussian_kernel, median_squared_distance
+from monitor.detectors.permutation import at_least, corrected
+from monitor.detectors.prepared import FITTED, Prepared, bandwidth_rows, drawn_blocks, prepare, side_of
+from monitor.detectors.segments import check_comparable, each_segment, equalised, ordered
+from monitor.detectors.strata import compare
+from monitor.detectors.within_classes import Stratum, class_strata
+from monitor.values import Dataset, Measurement, Reference, Vectors
 
-__all__ = ["MmdDetector", "Stratum", "class_strata", "mmd2_unbiased", "permuted_mmd2"]
+__all__ = ["MmdDetector", "mmd2_unbiased"]
 
-_FITTED = "mmd.median_squared_distance"
 _ENOUGH_HELD_OUT = 1_000
+_HELD = 2
+_MOST_WITHIN = 2_000
+_MARGIN = 1.96
 
 
 def mmd2_unbiased(x: Vectors, y: Vectors, gamma: float) -> float:
@@ -45,106 +50,36 @@ def mmd2_unbiased(x: Vectors, y: Vectors, gamma: float) -> float:
     return float(within - 2.0 * cross)
 
 
-def permuted_mmd2(kernel: npt.NDArray[np.float32], labels: npt.NDArray[np.float32]) -> FloatArray:
-    """Unbiased MMD² of every labelling of the pooled rows, from one matrix product.
-
-    With s a 0/1 column of n ones, s'Ks is the sum within one side; row sums give the rest.
-
-    Parameters
-    ----------
-    kernel : (N, N) float32, symmetric, zero diagonal
-    labels : (N, c) float32 of zeros and ones, the same number of ones in each column, at least 2 of either
-
-    Returns
-    -------
-    (c,) float64
-    """
-    n = float(labels[:, 0].sum())
-    m = len(kernel) - n
-    rows = kernel.sum(axis=1, dtype=np.float64)
-    one_side = np.einsum("ij,ij->j", labels, kernel @ labels, dtype=np.float64)
-    touching = rows @ labels
-    cross = touching - one_side
-    other_side = rows.sum() - 2.0 * touching + one_side
-    return np.asarray(one_side / (n * (n - 1)) + other_side / (m * (m - 1)) - 2.0 * cross / (n * m))
-
-
-@dataclass(frozen=True, slots=True)
-class Stratum:
-    """Pooled rows that may be exchanged with each other.
-
-    kernel (N, N) float32, symmetric, zero diagonal, the ``n`` reference rows first; at least 2 rows on each side
-    """
-
-    kernel: npt.NDArray[np.float32]
-    n: int
-
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """Reference and current rows."""
-        return self.n, len(self.kernel) - self.n
-
-    @property
-    def observed(self) -> float:
-        """Unbiased MMD² of the true labelling."""
-        labels = (np.arange(len(self.kernel)) < self.n).astype(np.float32)[:, None]
-        return float(permuted_mmd2(self.kernel, labels)[0])
-
-    def permuted(self, count: int, rng: np.random.Generator) -> FloatArray:
-        """Unbiased MMD² of random labellings, (count,) float64."""
-        return permuted_mmd2(self.kernel, labellings(self.n, len(self.kernel), count, rng))
-
-    @property
-    def variance(self) -> float:
-        """Delete-one jackknife variance of the observed MMD², in closed form from row sums.
-
-        Never too small on average (Efron and Stein, "The jackknife estimate of variance", Ann. Statist. 9, 1981): near
-        no difference it is about twice the true variance.
-        """
-        n, m = self.sizes
-        to_x = self.kernel[:, :n].sum(axis=1, dtype=np.float64)
-        to_y = self.kernel[:, n:].sum(axis=1, dtype=np.float64)
-        xx, yy, xy = to_x[:n].sum(), to_y[n:].sum(), to_y[:n].sum()
-        return _spread(xx, yy, xy, to_x[:n], to_y[:n], n, m) + _spread(yy, xx, xy, to_y[n:], to_x[n:], m, n)
-
-
-def _spread(xx: float, yy: float, xy: float, to_x: FloatArray, to_y: FloatArray, n: int, m: int) -> float:
-    """Jackknife variance from leaving out each of the n rows of one side."""
-    if n < 3:
-        return 0.0
-    without = (xx - 2 * to_x) / ((n - 1) * (n - 2)) + yy / (m * (m - 1)) - 2 * (xy - to_y) / ((n - 1) * m)
-    return float((n - 1) / n * ((without - without.mean()) ** 2).sum())
-
-
-def class_strata(x: Dataset, y: Dataset, gamma: float) -> list[Stratum]:
-    """One stratum for each class with at least 2 rows on both sides; rows without a class are left out."""
-    left, right = x.classes, y.classes
-    strata = []
-    for name in shared_classes(left, right):
-        ours, theirs = x.vectors[left == name], y.vectors[right == name]
-        strata.append(Stratum(centred_kernel(np.concatenate([ours, theirs]), gamma), len(ours)))
-    return strata
-
-
 class MmdDetector:
-    """Unbiased MMD² with permutation p-values, as subjects ``embeddings`` and ``embeddings within classes``.
+    """Embeddings by core-4 and a permutation over blocks, as subjects ``embeddings`` and ``embeddings within classes``.
 
-    ``embeddings`` compares the whole reference with the window. ``embeddings within classes`` compares rows of one
-    predicted class with rows of the same class and permutes within classes: exact given the classes, so a window that
-    merely holds more of one class leaves it alone. The two p-values are Holm-corrected for each other.
+    ``embeddings`` compares the reference's test part, three quarters of it, with the window: Gaussian kernels with bandwidths 1 and 4 over the median squared
+    distance, the difference of means in whitened coordinates (wording, format), and the rank of each row's distance to the
+    ruler, the other quarter (unseen content). One p-value tests all four: the smallest of theirs, calibrated by the same permutations. A
+    reference of fewer than 200 rows is tested whole, by the Gaussian kernels alone. The effect is the unbiased MMD² of the first.
+
+    ``embeddings within classes`` compares rows of one predicted class with rows of the same class and permutes within
+    classes: a window that merely holds more of one class leaves it alone. The two p-values are Holm-corrected for each other.
+
+    What is permuted are blocks (:func:`~monitor.detectors.blocks.blocks_of`). With fewer than 20 on a side there is an
+    effect and no p-value; ``detail`` holds ``blocks_reference`` and ``blocks_current``.
 
     Predictions on rows the model was trained on are too good, and bound its classes a little differently than in
     production. Out-of-fold predictions avoid that; with 1,000 protected rows that carry a prediction, those rows alone
     are the reference within classes. With fewer, all rows with a prediction or a label are: the rows win more power
     than their bias, measured to be on the safe side, costs.
 
-    The interval is the effect ± 1.96 standard errors (:func:`~monitor.detectors.strata.compare`). It covers about 93 %,
-    nearly all misses above it: MMD² is skewed, and its lower end errs on the safe side. Unequal weights thin the rows, see
+    The interval is the effect ± 1.96 standard errors of a jackknife over units of blocks. Unequal weights thin the rows, see
     :func:`~monitor.detectors.segments.equalised`.
 
-    permutations  labellings drawn for a p-value, all in one matrix product; ``refined`` when fewer than 10 reach the
+    detail  ``rbf1``, ``rbf4``, ``whitened``, ``novelty``: effect of each component, and ``z_rbf1`` ... the same in standard deviations under no
+            difference; ``standardised``, the main one of them; ``share``, ``share_low``, ``share_high``: the share of
+            traffic from one foreign cluster that would explain the effect; ``detectable_share``, ``detectable_shift``: what this window
+            would have caught with 80 % power at level 5 % (:func:`~monitor.detectors.power.detectable`)
+
+    permutations  labellings drawn for a p-value; 299 when they are clear, ``refined`` when fewer than 10 reach the
                   observed value
-    max_rows      rows used on each side at most, drawn by ``rng``
+    max_rows      rows used on each side at most, in whole blocks
     minimum       rows needed on each side
     segments      values of each segment field at most
     """
@@ -153,61 +88,102 @@ class MmdDetector:
         self,
         permutations: int = 999,
         refined: int = 9_999,
-        max_rows: int = 2_000,
+        max_rows: int = 5_000,
         minimum: int = 20,
         segments: int = 20,
     ) -> None:
         at_least(permutations=(permutations, 19), minimum=(minimum, 2), segments=(segments, 0))
         at_least(refined=(refined, permutations), max_rows=(max_rows, minimum))
-        self._permutations, self._refined = permutations, refined
+        self._counts = permutations, refined
         self._max_rows, self._minimum, self._segments = max_rows, minimum, segments
+        self._held: tuple[tuple[Reference, _Known], ...] = ()
 
     def fit(self, reference: Dataset) -> Mapping[str, float]:
-        """The kernel's bandwidth."""
-        return {_FITTED: median_squared_distance(ordered(reference).vectors)}
+        """The kernel's bandwidth, from the ruler."""
+        data = ordered(reference)
+        chosen = bandwidth_rows(data, blocks_of(data))
+        return {FITTED: median_squared_distance(data.vectors if chosen is None else data.vectors[chosen])}
 
     def measure(self, reference: Reference, current: Dataset, rng: np.random.Generator) -> Sequence[Measurement]:
         """See :class:`monitor.detectors.Detector`."""
-        everything = reference.everything
-        check_comparable(everything, current, self._minimum)
-        gamma = 1.0 / (reference.fitted.get(_FITTED) or self.fit(everything)[_FITTED])
-        theirs, ours = equalised(everything, rng), equalised(current, rng)
-        honest = equalised(_with_honest_classes(reference, everything), rng)
-        found = self._overall(theirs, ours, gamma, rng)
-        for segment, measurement in self._within(honest, ours, gamma, rng).items():
+        known = self._known(reference, current)
+        ours = equalised(current, rng)
+        blocks = blocks_of(ours)
+        found = self._overall(known, ours, blocks, rng)
+        for segment, one in self._within(known, ours, blocks, rng).items():
             if segment in found:
-                found[segment].append(measurement)
+                found[segment].append(one)
         return [m for tested in found.values() for m in corrected(tested)]
 
+    def _known(self, reference: Reference, current: Dataset) -> _Known:
+        """The reference made ready; the last two are remembered, as looks at one reference follow each other."""
+        for held, known in self._held:
+            if held is reference:
+                check_comparable(known.some, current, self._minimum)
+                return known
+        everything = reference.everything
+        check_comparable(everything, current, self._minimum)
+        honest = _with_honest_classes(reference, everything)
+        honest = equalised(honest, np.random.default_rng(len(honest)))
+        known = _Known(
+            prepare(everything, reference.fitted, self._max_rows),
+            honest,
+            blocks_of(honest),
+            everything.take(np.arange(self._minimum)),
+        )
+        self._held = ((reference, known), *self._held)[:_HELD]
+        return known
+
     def _overall(
-        self, theirs: Dataset, ours: Dataset, gamma: float, rng: np.random.Generator
+        self, known: _Known, ours: Dataset, blocks: Blocks, rng: np.random.Generator
     ) -> dict[str, list[Measurement]]:
-        found = {}
-        for segment, x, y in each_segment(theirs, ours, self._minimum, self._segments):
-            left, right = theirs.vectors[self._drawn(x, rng)], ours.vectors[self._drawn(y, rng)]
-            pooled = Stratum(centred_kernel(np.concatenate([left, right]), gamma), len(left))
-            found[segment] = [self._measurement("embeddings", segment, [pooled], rng)]
+        prepared, found = known.prepared, {}
+        drawn = drawn_blocks(blocks, self._max_rows, rng)
+        ours = ours if len(drawn) == len(ours) else ours.take(drawn)
+        current = side_of(ours, blocks.of(drawn), prepared.gamma, prepared.ruler)
+        for segment, x, y in each_segment(prepared.test.data, ours, self._minimum, self._segments):
+            counts = prepared.test.blocks.of(x).count, current.blocks.of(y).count
+            if min(counts) >= 2:
+                one = look(prepared, segment, x, current, y, self._counts, rng)
+                found[segment] = [measurement(one, prepared, segment, x, y, counts)]
         return found
 
-    def _within(self, theirs: Dataset, ours: Dataset, gamma: float, rng: np.random.Generator) -> dict[str, Measurement]:
-        found = {}
+    def _within(self, known: _Known, ours: Dataset, blocks: Blocks, rng: np.random.Generator) -> dict[str, Measurement]:
+        theirs, prepared, found = known.honest, known.prepared, {}
+        most = min(self._max_rows, _MOST_WITHIN)
         for segment, x, y in each_segment(theirs, ours, self._minimum, self._segments):
-            left, right = theirs.take(self._drawn(x, rng)), ours.take(self._drawn(y, rng))
-            strata = class_strata(left, right, gamma)
+            a, b = known.blocks.of(x), blocks.of(y)
+            left, right = drawn_blocks(a, most, rng), drawn_blocks(b, most, rng)
+            strata = class_strata(theirs.take(x[left]), a.of(left), ours.take(y[right]), b.of(right), prepared.gamma)
             if strata:
-                found[segment] = self._measurement("embeddings within classes", segment, strata, rng)
+                found[segment] = self._stratified(strata, prepared, segment, (a.count, b.count), rng)
         return found
 
-    def _drawn(self, rows: Rows, rng: np.random.Generator) -> Rows:
-        return rows if len(rows) <= self._max_rows else np.sort(rng.choice(rows, self._max_rows, replace=False))
-
-    def _measurement(
-        self, subject: str, segment: str, strata: Sequence[Stratum], rng: np.random.Generator
+    def _stratified(
+        self,
+        strata: Sequence[Stratum],
+        prepared: Prepared,
+        segment: str,
+        blocks: tuple[int, int],
+        rng: np.random.Generator,
     ) -> Measurement:
-        effect, error, p = compare(strata, self._permutations, rng, self._refined)
+        effect, error, p = compare(strata, self._counts[0], rng, self._counts[1])
         n, m = np.sum([s.sizes for s in strata], axis=0).tolist()
-        margin = 1.96 * error
-        return Measurement("mmd", subject, effect, effect - margin, effect + margin, p, n, m, segment)
+        low, high = effect - _MARGIN * error, effect + _MARGIN * error
+        detail = shares(effect, low, high, float(prepared.alternatives.content[0]))
+        detail |= {"blocks_reference": float(blocks[0]), "blocks_current": float(blocks[1])}
+        tested = p if min(blocks) >= FEWEST else None
+        return Measurement("mmd", "embeddings within classes", effect, low, high, tested, n, m, segment, detail)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A reference made ready; ``honest`` are the rows compared within classes, ``some`` a few rows to check windows by."""
+
+    prepared: Prepared
+    honest: Dataset
+    blocks: Blocks
+    some: Dataset
 
 
 def _with_honest_classes(reference: Reference, everything: Dataset) -> Dataset:
