@@ -11,9 +11,10 @@ from scipy import sparse
 
 from monitor.detectors.blocks import FEWEST, Blocks
 from monitor.detectors.permutation import labellings, permutation_test
+from monitor.detectors.segments import Rows
 from monitor.values import FloatArray
 
-__all__ = ["Labels", "Sides", "among", "design_effects"]
+__all__ = ["Labels", "Sides", "among", "design_effects", "drawn"]
 
 Labels = npt.NDArray[np.float32]
 
@@ -113,8 +114,17 @@ class Sides:
         permutations, refined : see :func:`~monitor.detectors.permutation.permutation_test`
         tolerance : what counts as a tie, relative to the observed value (rounding)
         """
-        if not self.testable:
-            return None
+        return self.exchanged(statistic, rng, permutations, refined, tolerance) if self.testable else None
+
+    def exchanged(
+        self,
+        statistic: Callable[[Labels], FloatArray],
+        rng: np.random.Generator,
+        permutations: int,
+        refined: int | None = None,
+        tolerance: float = 1e-9,
+    ) -> float:
+        """The same with any number of blocks."""
         observed = float(statistic(self.truth)[0])
         return permutation_test(
             observed,
@@ -123,6 +133,11 @@ class Sides:
             refined,
             tolerance * (1e-6 + abs(observed)),
         )
+
+
+def drawn(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
+    """At most so many of the rows, in their order."""
+    return rows if len(rows) <= most else np.sort(rng.choice(rows, most, replace=False))
 
 
 def design_effects(counts: FloatArray | sparse.csr_array, sizes: FloatArray) -> FloatArray:
