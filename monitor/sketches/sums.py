@@ -7,8 +7,6 @@ from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
 from monitor.detectors.blocks import Blocks, blocks_of
@@ -50,11 +48,11 @@ def _thinned(data: Dataset) -> Dataset:
 
 
 def _other_columns(plan: Plan, data: Dataset) -> tuple[Codes, Codes, Codes]:
-    """Class column of each row, counted from ``classes`` on; confidence in units, 0 where missing; and whether it is known."""
-    named = pc.coalesce(data.records.column("predicted"), data.records.column("label"))
-    found = pc.index_in(named, value_set=pa.array(plan.classes, pa.string()), skip_nulls=True)
-    codes = np.asarray(pc.fill_null(found, len(plan.classes)).to_numpy(zero_copy_only=False), dtype=np.int64)
-    codes[np.asarray(named.is_null().to_numpy(zero_copy_only=False), dtype=bool)] = len(plan.classes) + 1
+    """Class of each row as a number from 0 on; its confidence in units, 0 where missing; and whether that is known."""
+    codes = np.full(len(data), len(plan.classes) + 1, dtype=np.int64)
+    if any(data.records.column(name).null_count < len(data) for name in ("predicted", "label")):
+        number = {name: code for code, name in enumerate(plan.classes)} | {None: len(plan.classes) + 1}
+        codes[:] = [number.get(name, len(plan.classes)) for name in data.classes.tolist()]
     confidence = np.asarray(data.records.column("confidence").to_numpy(zero_copy_only=False), dtype=np.float64)
     known = np.isfinite(confidence)
     units = np.rint(np.clip(np.where(known, confidence, 0.0), 0.0, 1.0) * CONFIDENCE_UNIT)
