@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int8]
 
 _STRIP = 512
-_WIDTH = 2_048
+_WIDTH = 4 * _STRIP
 _INT8 = 127.0
 
 
