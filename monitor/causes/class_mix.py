@@ -15,7 +15,7 @@ from monitor.values import Cause
 __all__ = ["class_mix"]
 
 _LEVEL = 0.01
-_PERMUTATIONS = 399
+_PERMUTATIONS = 999
 
 
 def _blocks(side: Side) -> Blocks:

@@ -57,7 +57,7 @@ def _volume(counts: Counts, past: Sequence[Counts]) -> Cause | None:
     beyond = now > logs.max() or now < logs.min()
     if not beyond or abs(now - usual) <= max(np.log(_TIMES), _SPREADS * spread):
         return None
-    ratio = float(np.exp(now - usual))
+    ratio = counts.population / float(np.exp(usual))
     what = f"{ratio:.1f} times" if ratio >= 1 else f"only {percent(ratio)} of"
     sentence = f"The volume is {what} the usual one: {counts.population} records, where {np.exp(usual):.0f} are the median of {len(seen)} windows."
     evidence = {

@@ -10,6 +10,7 @@ import numpy as np
 __all__ = ["distinguishing_terms"]
 
 _HOLDERS = 3
+_TIMES = 3
 _SHORTEST = 2
 _LONGEST = 24
 
@@ -37,9 +38,10 @@ def distinguishing_terms(
 ) -> tuple[str, ...]:
     """The terms that weigh more in ``inside`` than in ``outside``, most telling first.
 
-    Class-based TF-IDF (Grootendorst, "BERTopic", arXiv 2203.05794, 2022): a term's share of its class times
-    log(1 + A / f) with A the mean size of the two classes and f its count in both. A term counts once a record, and is
-    left out unless at least three different ``holders`` have it and its share of records is twice that outside.
+    Class-based TF-IDF (Grootendorst, "BERTopic", arXiv 2203.05794, 2022): the root of a term's share of its class, as that
+    paper's software takes it to hold back frequent words, times log(1 + A / f) with A the mean size of the two classes and
+    f its count in both. A term counts once a record, and is left out unless at least three different ``holders`` have it
+    and its share of records is three times that outside.
 
     Parameters
     ----------
@@ -57,8 +59,8 @@ def distinguishing_terms(
     mean_size = (size + other_size) / 2
     n, m = max(len(inside), 1), max(len(outside), 1)
     scores = {
-        term: count / size * float(np.log1p(mean_size / (count + others[term])))
+        term: float(np.sqrt(count / size)) * float(np.log1p(mean_size / (count + others[term])))
         for term, count in counts.items()
-        if len(who[term]) >= _HOLDERS and count / n >= 2 * others[term] / m
+        if len(who[term]) >= _HOLDERS and count / n > _TIMES * others[term] / m
     }
     return tuple(sorted(scores, key=lambda term: (-scores[term], term))[:most])

@@ -127,7 +127,7 @@ def _grown(reference: Side, current: Side, inside: Mask) -> Ball:
 
 
 def _known_class(reference: Side, current: Side, theirs: Mask, ours: Mask) -> bool:
-    """Whether the ball is a known class that grew: its class has as much of itself in there in the reference."""
+    """Whether the ball is a known class that grew: at least half as much of it lies in there in the reference."""
     named = [c for c in current.classes[ours] if c is not None]
     if len(named) < ours.sum() / 2 or not named:
         return False
@@ -136,10 +136,7 @@ def _known_class(reference: Side, current: Side, theirs: Mask, ours: Mask) -> bo
     of_reference, of_current = reference.classes == top, current.classes == top
     if of_reference.sum() < _FEWEST or counts.max() < len(named) / 2:
         return False
-    change = share_change(
-        theirs[of_reference], reference.codes[of_reference], ours[of_current], current.codes[of_current]
-    )
-    return change.low <= 0
+    return bool(theirs[of_reference].mean() >= ours[of_current].mean() / 2)
 
 
 def _examined(reference: Side, current: Side, second: Mask, second_ours: Mask, ball: Ball) -> Topic | None:

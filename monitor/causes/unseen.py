@@ -6,22 +6,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from monitor.causes.phrases import gain, interval
+from monitor.causes.phrases import gain, interval, percent
 from monitor.causes.shares import Change, mean_change, share_change
-from monitor.causes.sides import FEWEST, Sides
+from monitor.causes.sides import Sides
 from monitor.values import Cause
 
-__all__ = ["tail", "unseen_content"]
+__all__ = ["unseen_content"]
 
-_TAIL = 0.99
-_SURE = 2.5
+_TAILS = (0.99, 0.98, 0.97, 0.95)
+_AGREE = 2
 _SHOWN = 10
-
-
-def tail(sides: Sides) -> tuple[float, npt.NDArray[np.bool_]]:
-    """What 99 % of half of the reference stays nearer than, as ``known``, and which current rows do not."""
-    limit = float(np.quantile(sides.reference.known[sides.reference.first], 1 - _TAIL))
-    return limit, sides.current.known < limit
 
 
 def _heavier(sides: Sides) -> float:
@@ -35,25 +29,28 @@ def _heavier(sides: Sides) -> float:
 def unseen_content(sides: Sides) -> tuple[Cause | None, npt.NDArray[np.bool_]]:
     """The cause, ``None`` when the tail is not surely heavier, and the current rows in the tail.
 
-    The limit comes from one half of the reference; the other half and production are counted beyond it.
+    Limits are the reference's own 99, 98, 97 and 95 % points, all its rows here being held out from what measures; at least
+    two must be passed by surely more of production. What is told is the outermost of them.
     """
-    none = np.zeros(len(sides.current), dtype=bool)
-    held = ~sides.reference.first
-    if min(held.sum(), len(sides.current), sides.reference.first.sum()) < FEWEST:
-        return None, none
-    limit, beyond = tail(sides)
-    change = share_change(sides.reference.known[held] < limit, sides.reference.codes[held], beyond, sides.current.codes)
-    heavier = _heavier(sides)
-    if change.low <= 0 or heavier < _SURE:
-        return None, none
+    found: list[tuple[float, float, Change]] = []
+    for tail in _TAILS:
+        limit = float(np.quantile(sides.reference.known, 1 - tail))
+        theirs, ours = sides.reference.known < limit, sides.current.known < limit
+        change = share_change(theirs, sides.reference.codes, ours, sides.current.codes)
+        if change.low > 0:
+            found.append((tail, limit, change))
+    if len(found) < _AGREE:
+        return None, np.zeros(len(sides.current), dtype=bool)
+    tail, limit, change = found[0]
+    beyond = sides.current.known < limit
     order = np.argsort(sides.current.known, kind="stable")[: min(_SHOWN, int(beyond.sum()))]
-    return _cause(change, heavier, tuple(sides.current.ids[order])), beyond
+    return _cause(tail, change, _heavier(sides), tuple(sides.current.ids[order])), beyond
 
 
-def _cause(change: Change, heavier: float, examples: tuple[str, ...]) -> Cause:
+def _cause(tail: float, change: Change, heavier: float, examples: tuple[str, ...]) -> Cause:
     sentence = (
-        f"About {interval(change)} of the traffic is unlike anything in the reference and unlike each other: records farther "
-        f"from it than 99 % of its own held-out records rose {gain(change)}."
+        f"Content that the reference does not know, in no one group: records farther from it than {percent(tail)} of its own "
+        f"held-out records rose {gain(change)}, so that at least {interval(change)} of the traffic is new."
     )
     evidence = {
         "share": change.difference,
