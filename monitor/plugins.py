@@ -49,6 +49,12 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "mmd": "monitor.detectors.mmd:MmdDetector",
         "ks": "monitor.detectors.ks:KsDetector",
         "class_balance": "monitor.detectors.class_balance:ClassBalanceDetector",
+        "label_shift": "monitor.detectors.label_shift:LabelShiftDetector",
+        "confidence": "monitor.detectors.confidence:ConfidenceDetector",
+        "accuracy": "monitor.detectors.accuracy:AccuracyDetector",
+        "energy": "monitor.detectors.energy:EnergyDetector",
+        "c2st": "monitor.detectors.c2st:C2stDetector",
+        "knn": "monitor.detectors.knn:KnnDetector",
     },
     "selection": {
         "herding": "monitor.selection.herding:HerdingStrategy",
