@@ -161,3 +161,11 @@ def test_percentages_read_well():
         "0 %",
         "100 %",
     ]
+
+
+def test_words_of_unspaced_scripts_lose_only_the_private_part():
+    assert words_of("订单A12-77在哪里 müller1987 ok") == ("订单", "在哪里", "ok")
+
+
+def test_a_long_run_without_spaces_costs_no_more_than_its_length():
+    assert words_of("a" * 1_000_000) == ("a" * 2_000,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -21,6 +20,9 @@ FEATURES = {
     "misspelt": "{more} words one letter away from a known word",
 }
 """What is measured of each text, and how a change of it is told."""
+
+
+_READ = 2_000
 
 
 def _deletes(word: str) -> Iterable[str]:
@@ -54,14 +56,15 @@ class Vocabulary:
 
 
 def _of_text(text: str) -> tuple[float, float, float, float, float]:
+    length, text = len(text), text[:_READ]
     n = max(len(text), 1)
     letters = sum(map(str.isalpha, text))
     capitals = sum(map(str.isupper, text))
     digits = sum(map(str.isdigit, text))
     spaces = sum(map(str.isspace, text))
-    beyond = 0 if text.isascii() else sum(c > "\x7f" for c in unicodedata.normalize("NFC", text))
+    beyond = 0 if text.isascii() else sum(c > "\x7f" for c in text)
     marks = len(text) - letters - digits - spaces
-    return float(len(text)), capitals / max(letters, 1), marks / n, digits / n, beyond / n
+    return float(length), capitals / max(letters, 1), marks / n, digits / n, beyond / n
 
 
 def features_of(side: Side, vocabulary: Vocabulary) -> dict[str, FloatArray]:
