@@ -43,8 +43,10 @@ def sides():
     rows = [rows[i] for i in rng.permutation(len(rows))]
     known = [(r["text"], r["group"]) for r in rows if r["label"] not in {NEW, "oos"}]
     topic = [(r["text"], r["group"]) for r in rows if r["label"] == NEW][:INJECTED]
-    unseen = [(r["text"], "banking") for r in rows if r["label"] == "oos"][: 2 * INJECTED]
     calm = known[TRAIN : TRAIN + WINDOW]
+    strange = [r["text"] for r in rows if r["label"] == "oos"]
+    # A classifier that must name a class spreads them over all.
+    unseen = [(text, group) for text, (_, group) in zip(strange, calm[: 2 * INJECTED], strict=False)]
     polite = [(f"please {text}, thanks", group) if i % 2 else (text, group) for i, (text, group) in enumerate(calm)]
     embedder = SentenceTransformerEmbedder()
 
