@@ -23,7 +23,7 @@ DEAD = 1e-6
 
 _SHARE = 0.25
 _NEAREST = 5
-_RIDGE = 1e-2
+_RIDGE, _LEAST_RIDGE, _MOST_RIDGE = 0.08, 1e-3, 1.0
 
 
 def in_ruler(data: Dataset, blocks: Blocks, share: float = _SHARE) -> npt.NDArray[np.bool_]:
@@ -79,9 +79,10 @@ class Ruler:
 def make_ruler(vectors: Vectors) -> Ruler:
     """A ruler from its rows, in an order that does not depend on how they came.
 
-    The covariance is shrunk towards a multiple of the identity as far as so few rows ask for (Ledoit and Wolf, "A
-    well-conditioned estimator for large-dimensional covariance matrices", J. Multivariate Anal. 88, 2004), at least by one
-    hundredth.
+    So that few rows do, a part of the covariance's mean eigenvalue is added to all of them: 0.08 d / r, within [0.001, 1].
+    Measured on sentence embeddings of 384 dimensions with 300, 1,000 and 3,000 rows (benchmarks/ruler_shrinkage.py) this finds about as much as
+    the best fixed part for each size; linear shrinkage after Ledoit and Wolf misses more small shifts with few rows, and nonlinear shrinkage breaks
+    where r is near d.
 
     Parameters
     ----------
@@ -95,11 +96,8 @@ def make_ruler(vectors: Vectors) -> Ruler:
     mean = rows.mean(axis=0, dtype=np.float64)
     centred = rows.astype(np.float64) - mean
     n, d = centred.shape
-    covariance = centred.T @ centred / n
-    level = float(np.trace(covariance)) / d
-    spread = float(np.square(covariance).sum()) - d * level**2
-    noise = (float(np.square(np.square(centred).sum(axis=1)).sum()) / n - float(np.square(covariance).sum())) / n
-    shrink = min(1.0, max(_RIDGE, noise / spread if spread > 0 else 1.0))
-    values, directions = np.linalg.eigh((1 - shrink) * covariance + shrink * max(level, DEAD**2) * np.eye(d))
-    whitening = (directions / np.sqrt(np.maximum(values, DEAD**2))) @ directions.T
+    values, directions = np.linalg.eigh(centred.T @ centred / n)
+    level = max(float(values.mean()), DEAD**2)
+    ridge = min(_MOST_RIDGE, max(_LEAST_RIDGE, _RIDGE * d / n)) * level
+    whitening = (directions / np.sqrt(np.maximum(values, 0.0) + ridge)) @ directions.T
     return Ruler(rows, live, median_squared_distance(rows), mean.astype(np.float32), whitening.astype(np.float32))
