@@ -13,7 +13,7 @@ from worlds import World, allowed_rejections, dataset
 
 from monitor.sketches import block_sums, change, changes, compare, make_plan
 from monitor.sketches.effects import block_mmd2, class_effect, confidence_effect
-from monitor.sketches.exchange import Component, choices, combined, drawn, randomised_p, staged, statistics
+from monitor.sketches.exchange import Component, Family, choices, combined, randomised_p, staged
 from monitor.sketches.features import row_features
 from monitor.sketches.plan import FOURIER_UNIT, FOURIER_WIDTH
 from monitor.values import BlockSums
@@ -51,31 +51,29 @@ def naive(sums, counts, chosen):
     return gap @ gap * n * m / (n + m)
 
 
-@pytest.mark.parametrize("size", [2, 3, 6])
-def test_statistics_of_choices_are_those_of_the_definition(size):
-    sums, counts = small_components()
-    every = np.array(list(combinations(range(9), size)))
-    quadratic = Component.quadratic(sums, counts)
-    line = Component.linear(sums[:, 0], counts, sided=False)
+@pytest.mark.parametrize(("blocks", "size"), [(9, 2), (9, 3), (9, 6), (25, 2)])
+def test_statistics_of_choices_are_those_of_the_definition(blocks, size):
+    sums, counts = small_components(blocks=blocks)
+    every = np.array(list(combinations(range(blocks), size)))
+    components = [Component.quadratic(sums, counts), Component.linear(sums[:, 0], counts, sided=False)]
+    found = Family.of([*components, Component.quadratic(2 * sums, counts)], size).statistics(every)
     want = np.array([naive(sums, counts, c) for c in every])
-    for marks in (None, np.array([[i in c for i in range(9)] for c in every], dtype=np.float32)):
-        found = quadratic.statistic(every, marks)
-        assert np.corrcoef(found, want)[0, 1] > 1 - 1e-9
-        assert found / want == pytest.approx(np.full(len(every), np.median(found / want)), rel=1e-3)
+    for column, tolerance in ((0, 2e-3), (2, 2e-3)):
+        scaled = found[:, column] * (want.sum() / found[:, column].sum())
+        assert scaled == pytest.approx(want, rel=tolerance, abs=1e-4 * want.max())
     one = np.array([naive(sums[:, :1], counts, c) for c in every])
-    ratio = line.statistic(every, None) ** 2 / one
-    assert ratio == pytest.approx(np.full(len(every), ratio[0]), rel=1e-6)
+    assert found[:, 1] ** 2 * (one.sum() / (found[:, 1] ** 2).sum()) == pytest.approx(one, rel=1e-6, abs=1e-9)
 
 
 def test_p_agrees_with_enumeration_of_all_choices():
     sums, counts = small_components(3)
-    component = Component.quadratic(sums, counts)
+    family = Family.of([Component.quadratic(sums, counts)], 3)
     every = np.array(list(combinations(range(9), 3)))
-    values = component.statistic(every, None)
-    observed = statistics([component], np.array([[6, 7, 8]]))[0]
+    values = family.statistics(every)[:, 0]
+    observed = family.statistics(np.array([[6, 7, 8]]))[0]
     exact = np.mean(values >= observed[0])
     rng = np.random.default_rng(0)
-    p = staged(observed, lambda count: drawn([component], 3, count, rng), (19_999,), 1.0)
+    p = staged(observed, lambda count: family.drawn(count, rng), (19_999,), 1.0)
     assert p == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 20_000) + 1e-4)
 
 
@@ -89,14 +87,20 @@ def test_choices_are_uniform():
         assert stats.chisquare(seen).pvalue > 1e-3
 
 
-def test_both_ways_to_sum_give_the_same_bits():
+@pytest.mark.parametrize("size", [4, 12])
+def test_choices_of_equal_blocks_tie_to_the_bit(size):
     rng = np.random.default_rng(0)
-    sums = rng.normal(size=(60, 12))
-    component = Component.quadratic(sums, np.ones(60))
-    chosen = choices(4, 60, 50, rng)
-    marks = np.zeros((50, 60), dtype=np.float32)
-    np.put_along_axis(marks, chosen, 1.0, axis=1)
-    assert np.array_equal(component.statistic(chosen, None), component.statistic(chosen, marks))
+    kinds = rng.normal(size=(3, 12))
+    kind = rng.permutation(np.repeat([0, 1, 2], 20))
+    family = Family.of(
+        [Component.quadratic(kinds[kind], np.ones(60)), Component.linear(kinds[kind, 0], np.ones(60), sided=True)], size
+    )
+    chosen = choices(size, 60, 400, rng)
+    found = family.statistics(chosen)
+    mix = np.sort(kind[chosen], axis=1)
+    for one in np.unique(mix, axis=0):
+        same = (mix == one).all(axis=1)
+        assert len(np.unique(found[same], axis=0)) == 1
 
 
 def test_ranks_are_hand_checked():

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.sketches.effects import class_effect, confidence_effect, embedding_effect
-from monitor.sketches.exchange import Component, drawn, staged, statistics
+from monitor.sketches.exchange import Component, Family, staged
 from monitor.sketches.plan import COORDINATE_UNIT, FOURIER_UNIT, FOURIER_WIDTH, Plan
 from monitor.sketches.sums import coarsened
 from monitor.values import BlockSums, FloatArray, Measurement
@@ -116,21 +116,19 @@ def _measured(
     enough = blocks >= FEWEST and pool.current >= 2 and past >= 2
     found = []
     for subject, names in _subjects(pool).items():
-        components = [_component(pool, name) for name in names]
-        observed = statistics(components, pool.chosen)[0]
+        family = Family.of([_component(pool, name) for name in names], pool.current)
+        observed = family.statistics(pool.chosen)[0]
         # The first choices also give the null distribution that effects and z-scores are read against.
-        null = drawn(components, pool.current, stages[0], rng) if enough else np.zeros((0, len(names)))
+        null = family.drawn(stages[0], rng) if enough else np.zeros((0, len(names)))
         p = None
         if enough:
             stock = [null]
 
-            def draw(
-                count: int, components: list[Component] = components, stock: list[FloatArray] = stock
-            ) -> FloatArray:
-                return stock.pop() if stock else drawn(components, pool.current, count, rng)
+            def draw(count: int, family: Family = family, stock: list[FloatArray] = stock) -> FloatArray:
+                return stock.pop() if stock else family.drawn(count, rng)
 
             p = staged(observed, draw, stages, 1.0 - rng.random() if random_ties else 1.0)
-        effect, low, high, detail = _effect(pool, subject, names, components, null)
+        effect, low, high, detail = _effect(pool, subject, names, null)
         for name, value, column in zip(names, observed, null.T, strict=True):
             spread = float(column.std()) if len(column) else 0.0
             detail[f"z_{name}"] = (float(value) - float(column.mean())) / spread if spread > 0 else 0.0
@@ -139,7 +137,7 @@ def _measured(
 
 
 def _effect(
-    pool: _Pool, subject: str, names: tuple[str, ...], components: list[Component], null: FloatArray
+    pool: _Pool, subject: str, names: tuple[str, ...], null: FloatArray
 ) -> tuple[float, float, float, dict[str, float]]:
     sums, counts = _features(pool, "rbf4" if subject == "embeddings" else subject)
     if subject == "embeddings":
@@ -158,7 +156,7 @@ def change(
     rng: np.random.Generator,
     permutations: int = 999,
     refined: int = 99_999,
-    most_past: int = 2_000,
+    most_past: int = 1_000,
 ) -> list[Measurement]:
     """How the current window's blocks rank among random choices of as many from all blocks, past and current.
 
@@ -207,7 +205,7 @@ def changes(
     scales: Sequence[int] = SCALES,
     permutations: int = 999,
     refined: int = 99_999,
-    most_past: int = 2_000,
+    most_past: int = 1_000,
 ) -> list[Measurement]:
     """:func:`change` at every scale that is due: the last s windows together against all windows before them.
 
@@ -262,7 +260,7 @@ def compare(
     rng: np.random.Generator,
     permutations: int = 999,
     refined: int = 9_999,
-    most: int = 2_000,
+    most: int = 1_000,
 ) -> list[Measurement]:
     """Any two periods: the statistics of :func:`change`, ``b`` against ``a``, with the p-value (b + 1)/(B + 1), ties counted.
 

@@ -89,11 +89,12 @@ def _share(mmd2: float, scale: float) -> float:
 def _null_spread(sums: FloatArray, rows: FloatArray, current: int) -> float:
     """Standard deviation of MMD² when nothing differs, from all blocks together."""
     centred = sums - rows[:, None] * (sums.sum(axis=0) / rows.sum())
-    gram = centred @ centred.T
-    np.fill_diagonal(gram, 0.0)
+    # Squared inner products of all pairs, by whichever product matrix is smaller.
+    product = centred.T @ centred if centred.shape[1] < len(centred) else centred @ centred.T
+    squares = np.square(product).sum() - np.square(np.einsum("ij,ij->i", centred, centred)).sum()
     # Of a degenerate U-statistic: sqrt(2 E<x, y>²) (1/n + 1/m), with per-record second moments.
     pairs = rows.sum() ** 2 - np.square(rows).sum()
-    second = np.sqrt(2.0 * np.square(gram).sum() / pairs)
+    second = np.sqrt(2.0 * max(squares, 0.0) / pairs)
     n, m = rows[:-current].sum(), rows[-current:].sum()
     return float(second * (1.0 / n + 1.0 / m))
 

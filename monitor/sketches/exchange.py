@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from monitor.values import FloatArray
 
-__all__ = ["Component", "choices", "combined", "drawn", "randomised_p", "staged", "statistics"]
+__all__ = ["Component", "Family", "choices", "combined", "randomised_p", "staged"]
 
 Choices = npt.NDArray[np.int64]
 
@@ -25,7 +25,7 @@ class Component:
     Quadratic: MMD² times n m / (n + m). Linear: difference of means times the root of that.
 
     counts  (G,) float64, records of each block that bear on it
-    matrix  float64 or float32 of whole numbers, (G, G) inner products of centred block sums, or (G, 1) the centred sums
+    matrix  (G, G) float32, inner products of centred block sums, or (G, 1) float64, the centred sums
     sided   of a linear one: whether only values above count as large
     """
 
@@ -41,8 +41,7 @@ class Component:
         if scale <= 1e-9 * np.abs(sums).max(initial=0.0):
             return cls(counts, np.zeros((len(sums), len(sums)), dtype=np.float32))
         thin = (centred / scale).astype(np.float32)
-        # Sums over a row of the matrix must stay exact in float32, so that equal choices tie to the bit.
-        return cls(counts, _whole(thin @ thin.T, 2.0**23).astype(np.float32))
+        return cls(counts, thin @ thin.T)
 
     @classmethod
     def linear(cls, sums: FloatArray, counts: FloatArray, *, sided: bool) -> Component:
@@ -50,39 +49,82 @@ class Component:
         centred = _centred(sums[:, None], counts)
         if np.abs(centred).max(initial=0.0) <= 1e-9 * np.abs(sums).max(initial=0.0):
             centred = np.zeros_like(centred)
-        return cls(counts, _whole(centred.T, 2.0**40).T, sided)
-
-    def statistic(self, chosen: Choices, marks: npt.NDArray[np.float32] | None) -> FloatArray:
-        """Of each row of ``chosen`` (B, g); ``marks`` (B, G) are the same as 0/1, or None when g is small beside G."""
-        mine = self.counts[chosen].sum(axis=1)
-        rest = self.counts.sum() - mine
-        weight = np.where((mine > 0) & (rest > 0), 1.0 / np.maximum(mine, 1) + 1.0 / np.maximum(rest, 1), 0.0)
-        if self.matrix.shape[1] == 1:
-            values = np.asarray(self.matrix[:, 0][chosen].sum(axis=1) * np.sqrt(weight))
-            return values if self.sided else np.abs(values)
-        if marks is not None:
-            return np.asarray(np.einsum("bg,bg->b", marks @ self.matrix, marks, dtype=np.float64) * weight)
-        return np.asarray(_pair_sums(self.matrix, chosen) * weight)
+        top = float(np.abs(centred).sum())
+        return cls(counts, np.rint(centred * (2.0**50 / top if top > 0 else 0.0)), sided)
 
 
-def _pair_sums(matrix: npt.NDArray[np.floating], chosen: Choices) -> FloatArray:
-    """Sum of a symmetric matrix over all pairs of each choice, (B,)."""
-    flat, size, count = matrix.ravel(), len(matrix), chosen.shape[1]
-    total = np.zeros(len(chosen))
-    for apart in range(count):
-        pairs = chosen[:, : count - apart] * size + chosen[:, apart:]
-        total += (1.0 if apart == 0 else 2.0) * flat[pairs].sum(axis=1, dtype=np.float64)
-    return total
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Statistics of choices of ``size`` blocks, all components at once.
+
+    Inner products are rounded to whole numbers so small that their sums over a choice are exact in float32: equal choices
+    tie to the bit, and any symmetric function of the blocks serves the test as well as another.
+
+    matrices  (G G, q) float32 for small choices, whose pairs are looked up; else (q, G, G), for products with 0/1 rows
+    """
+
+    components: list[Component]
+    size: int
+    matrices: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, components: list[Component], size: int) -> Family:
+        """For choices of ``size`` blocks."""
+        total = len(components[0].counts)
+        squares = [np.asarray(c.matrix, dtype=np.float32) for c in components if c.matrix.shape[1] > 1]
+        if 10 * size > total:
+            whole = [_whole(square, float(np.abs(square).sum(axis=1).max(initial=0.0)), 2.0**23) for square in squares]
+            return cls(components, size, np.stack(whole) if whole else np.zeros((0, total, total), dtype=np.float32))
+        whole = [
+            _whole(square, size**2 * float(np.abs(square).max(initial=0.0)), 2.0**23).ravel() for square in squares
+        ]
+        return cls(components, size, np.stack(whole, axis=1) if whole else np.zeros((total**2, 0), dtype=np.float32))
+
+    def statistics(self, chosen: Choices) -> FloatArray:
+        """Of each row of ``chosen`` (B, size), (B, C) float64."""
+        quadratic = iter(self._quadratic(chosen).T) if self.matrices.size else iter(())
+        found = []
+        for component in self.components:
+            mine = component.counts[chosen].sum(axis=1)
+            rest = component.counts.sum() - mine
+            weight = np.where((mine > 0) & (rest > 0), 1.0 / np.maximum(mine, 1) + 1.0 / np.maximum(rest, 1), 0.0)
+            if component.matrix.shape[1] > 1:
+                found.append(next(quadratic) * weight)
+            else:
+                values = component.matrix[:, 0][chosen].sum(axis=1) * np.sqrt(weight)
+                found.append(values if component.sided else np.abs(values))
+        return np.stack(found, axis=1)
+
+    def _quadratic(self, chosen: Choices) -> FloatArray:
+        """Sums of each matrix over all pairs of each choice, (B, q)."""
+        if self.matrices.ndim == 3:
+            marks = np.zeros((len(chosen), self.matrices.shape[1]), dtype=np.float32)
+            np.put_along_axis(marks, chosen, 1.0, axis=1)
+            sums = [np.einsum("bg,bg->b", marks @ matrix, marks, dtype=np.float64) for matrix in self.matrices]
+            return np.stack(sums, axis=1)
+        first, second = np.triu_indices(self.size)
+        # Two different blocks make two pairs.
+        twice = np.where(first == second, 1.0, 2.0).astype(np.float32)
+        pairs = chosen[:, first] * len(self.components[0].counts) + chosen[:, second]
+        return np.asarray(twice @ self.matrices.take(pairs, axis=0), dtype=np.float64)
+
+    def drawn(self, draws: int, rng: np.random.Generator) -> FloatArray:
+        """Statistics of ``draws`` random choices, (draws, C) float64."""
+        total = len(self.components[0].counts)
+        parts = [
+            self.statistics(choices(self.size, total, min(_BATCH, draws - start), rng))
+            for start in range(0, draws, _BATCH)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.components)))
 
 
 def _centred(sums: FloatArray, counts: FloatArray) -> FloatArray:
     return np.asarray(sums - counts[:, None] * (sums.sum(axis=0) / max(counts.sum(), 1.0)))
 
 
-def _whole(values: npt.NDArray[np.floating], largest: float) -> FloatArray:
-    """Rounded to whole numbers, none larger than asked for in sums of its row."""
-    top = float(np.abs(values).sum(axis=-1, dtype=np.float64).max(initial=0.0))
-    return np.rint(np.asarray(values, dtype=np.float64) * (largest / top)) if top > 0 else np.zeros(values.shape)
+def _whole(values: npt.NDArray[np.float32], largest: float, limit: float) -> npt.NDArray[np.float32]:
+    """Scaled so that ``largest`` becomes ``limit``, and rounded to whole numbers."""
+    return np.asarray(np.rint(values * np.float32(limit / largest if largest > 0 else 0.0)), dtype=np.float32)
 
 
 def choices(count: int, total: int, draws: int, rng: np.random.Generator) -> Choices:
@@ -101,26 +143,6 @@ def choices(count: int, total: int, draws: int, rng: np.random.Generator) -> Cho
         if not len(twice):
             return chosen
         chosen[twice] = np.sort(rng.integers(total, size=(len(twice), count)), axis=1)
-
-
-def statistics(components: list[Component], chosen: Choices) -> FloatArray:
-    """(B, C) float64."""
-    count, total = chosen.shape[1], len(components[0].counts)
-    marks = None
-    if 10 * count > total:
-        marks = np.zeros((len(chosen), total), dtype=np.float32)
-        np.put_along_axis(marks, chosen, 1.0, axis=1)
-    return np.stack([component.statistic(chosen, marks) for component in components], axis=1)
-
-
-def drawn(components: list[Component], count: int, draws: int, rng: np.random.Generator) -> FloatArray:
-    """Statistics of ``draws`` random choices of ``count`` blocks, (draws, C) float64."""
-    total = len(components[0].counts)
-    parts = [
-        statistics(components, choices(count, total, min(_BATCH, draws - start), rng))
-        for start in range(0, draws, _BATCH)
-    ]
-    return np.concatenate(parts) if parts else np.zeros((0, len(components)))
 
 
 def combined(values: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -23,8 +24,9 @@ Codes = npt.NDArray[np.int64]
 _FEWEST = 20
 
 
-def _hash(key: str) -> int:
-    return int.from_bytes(blake2b(f"sketch {key}".encode(), digest_size=8).digest(), "big")
+def _hashes(keys: Iterable[str]) -> npt.NDArray[np.uint64]:
+    digests = b"".join([blake2b(f"sketch {key}".encode(), digest_size=8).digest() for key in keys])
+    return np.frombuffer(digests, dtype=">u8").astype(np.uint64)
 
 
 def _check(plan: Plan, data: Dataset) -> None:
@@ -43,7 +45,7 @@ def _thinned(data: Dataset) -> Dataset:
     most = data.weights.max(initial=0.0)
     if most <= 0 or np.all(data.weights == most):
         return data
-    drawn = np.array([_hash(f"weight {record}") / 2**64 for record in data.ids])
+    drawn = _hashes(f"weight {record}" for record in data.ids) / 2.0**64
     return data.take(drawn < data.weights / most)
 
 
@@ -93,13 +95,14 @@ def _grouped(data: Dataset, blocks: Blocks, most: int) -> Codes:
     if blocks.rule == "time":
         # Blocks of time are numbered in time order.
         return blocks.codes * min(most, blocks.count) // max(blocks.count, 1)
-    order = sorted(range(blocks.count), key=lambda code: (_hash(first[code]), first[code]))
+    names = [first[code] for code in range(blocks.count)]
+    order = np.lexsort((np.array(names, dtype=object), _hashes(names)))
     group = np.empty(blocks.count, dtype=np.int64)
     group[order] = np.arange(blocks.count) % most
     return group[blocks.codes]
 
 
-def block_sums(plan: Plan, data: Dataset, most_blocks: int = 32, segments: int = 20) -> dict[str, BlockSums]:
+def block_sums(plan: Plan, data: Dataset, most_blocks: int = 16, segments: int = 20) -> dict[str, BlockSums]:
     """Sums of a window, of all traffic as ``""`` and of its largest segments as ``field=value``.
 
     Blocks are those of :func:`monitor.detectors.blocks.blocks_of`, put together without looking at their content into at
@@ -181,7 +184,7 @@ class Accumulator:
     sums: Codes
 
     @classmethod
-    def empty(cls, plan: Plan, blocks: int = 32) -> Accumulator:
+    def empty(cls, plan: Plan, blocks: int = 16) -> Accumulator:
         """Nothing yet, for this many blocks."""
         return cls(plan, np.zeros(blocks, dtype=np.int64), np.zeros((blocks, plan.width), dtype=np.int64))
 
@@ -190,7 +193,7 @@ class Accumulator:
         _check(self.plan, data)
         given = data.records.column("block").to_pylist()
         keys = [f"b{b}" if b is not None else f"r{i}" for b, i in zip(given, data.ids, strict=True)]
-        codes = np.array([_hash(key) % len(self.rows) for key in keys], dtype=np.int64)
+        codes = (_hashes(keys) % np.uint64(len(self.rows))).astype(np.int64)
         _add(self.plan, data, [(codes, self.rows, self.sums)])
 
     def merge(self, other: Accumulator) -> None:
