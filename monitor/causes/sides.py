@@ -22,7 +22,7 @@ FEWEST = 20
 """Rows without which nothing is said about vectors and texts."""
 
 _MOST_REFERENCE, _MOST_CURRENT = 4_000, 2_000
-_READ = 2_000
+_READ = 1_000
 _PRIVATE = re.compile(r"[@\d]|://|www\.")
 _ASCII = re.compile(r"[!-~]+")
 _UNSPACED = "\u0e00"
@@ -30,7 +30,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """The words of a text's first 2,000 characters in lower case, without anything that holds a digit, an e-mail or a web address.
+    """The words of a text's first 1,000 characters in lower case, without anything that holds a digit, an e-mail or a web address.
 
     What stands between two spaces goes as a whole; in scripts that may have no spaces only its ASCII part does.
     """

@@ -22,7 +22,7 @@ FEATURES = {
 """What is measured of each text, and how a change of it is told."""
 
 
-_READ = 2_000
+_READ = 1_000
 
 
 def _deletes(word: str) -> Iterable[str]:
