@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from worlds import World, around, dataset, intents, reference, unit
+from worlds import around, dataset, intents, reference, unit
 
 from monitor.detectors.kernels import gaussian_kernel
 from monitor.detectors.mmd import MmdDetector, mmd2_unbiased
@@ -69,7 +69,7 @@ def test_what_would_have_been_caught_is_caught():
     assert 0.01 < share < 0.3
     assert 0.01 < shift < 0.3
     caught = np.zeros(3)
-    repetitions = 60
+    repetitions = 40
     for repetition in range(repetitions):
         window = traffic(200, rng)
         dirty = window.copy()
@@ -80,7 +80,7 @@ def test_what_would_have_been_caught_is_caught():
             caught[place] += embeddings(detector, known, vectors, rng).p_value <= 0.05
     assert 0.6 * repetitions <= caught[0]
     assert 0.6 * repetitions <= caught[1] <= 0.98 * repetitions
-    assert caught[2] <= 9
+    assert caught[2] <= 7
 
 
 def test_small_and_dull_references_make_no_promise_they_cannot_keep():

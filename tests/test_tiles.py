@@ -61,7 +61,7 @@ def test_permuted_statistics_keep_their_digits():
 
 
 def test_whole_number_sums_do_not_depend_on_threads_or_on_the_shape_of_tiles(monkeypatch):
-    import torch
+    import torch  # noqa: PLC0415
 
     x = rows(1_300, 16)
     labels = labellings(600, 1_300, 30, np.random.default_rng(0)).astype(np.int8)
