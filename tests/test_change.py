@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 from worlds import World, allowed_rejections, dataset
 
-from monitor.sketches import block_sums, change, changes, compare, make_plan
+from monitor.sketches import block_sums, change, change_over, changes, compare, make_plan
 from monitor.sketches.effects import block_mmd2, class_effect, confidence_effect
 from monitor.sketches.exchange import Component, Family, choices, combined, randomised_p, staged
 from monitor.sketches.features import row_features
@@ -330,7 +330,7 @@ def test_comparing_periods_counts_ties_and_thins_long_ones():
     a, b = windows(12, seed=100), windows(12, seed=101)
     found = of(compare(a, b, plan(), rng, most=40))
     assert found.detector == "compare"
-    assert (found.detail["blocks_past"], found.detail["blocks_current"]) == (40, 40)
+    assert (found.detail["blocks_past"], found.detail["blocks_current"]) == (36, 36)
     assert (found.p_value * 1_000) % 1 == pytest.approx(0, abs=1e-6) or found.p_value < 0.011
     moved = windows(12, seed=102, shares=[*[0.8 / 6] * 6, 0.2])
     assert of(compare(a, moved, plan(), rng)).p_value == 1 / 10_000
@@ -344,3 +344,19 @@ def test_p_values_of_compared_calm_periods_keep_their_level():
         for i in range(100)
     ]
     assert sum(value <= 0.05 for value in p) <= allowed_rejections(100)[1]
+
+
+def test_windows_of_one_season_are_compared_with_their_like():
+    rng = np.random.default_rng(2)
+    day, night = [0.5, *[0.1] * 5], [*[0.1] * 5, 0.5]
+    past = [
+        w
+        for pair in zip(windows(15, seed=110, shares=day), windows(15, seed=111, shares=night), strict=True)
+        for w in pair
+    ]
+    now = windows(2, seed=112, shares=night)
+    assert of(change_over(past, now[1:], plan(), rng)).p_value < 0.01
+    season = of(change_over(past[1::2], now, plan(), rng), "embeddings over 2 windows")
+    assert season.p_value > 0.01
+    assert season.detail["blocks_current"] == 8
+    assert change_over([], now, plan(), rng) == change_over(past, [], plan(), rng) == []

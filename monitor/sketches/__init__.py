@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from monitor.sketches.change import SCALES, change, changes, compare
+from monitor.sketches.change import change, compare
 from monitor.sketches.packing import from_bytes, to_bytes
 from monitor.sketches.plan import Plan, make_plan
+from monitor.sketches.scales import SCALES, change_over, changes
 from monitor.sketches.sums import Accumulator, block_sums, coarsened, reference_sums
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Plan",
     "block_sums",
     "change",
+    "change_over",
     "changes",
     "coarsened",
     "compare",

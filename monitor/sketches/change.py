@@ -14,18 +14,16 @@ from monitor.sketches.plan import COORDINATE_UNIT, FOURIER_UNIT, FOURIER_WIDTH, 
 from monitor.sketches.sums import coarsened
 from monitor.values import BlockSums, FloatArray, Measurement
 
-__all__ = ["FEWEST", "SCALES", "change", "changes", "compare"]
+__all__ = ["FEWEST", "Pool", "change", "compare", "measured", "pooled", "some"]
 
 FEWEST = 20
 """With fewer blocks in all there is no p-value."""
-
-SCALES = (1, 4, 16, 64)
 
 _EMBEDDINGS = ("rbf1", "rbf4", "whitened", "novelty")
 
 
 @dataclass(frozen=True, slots=True)
-class _Pool:
+class Pool:
     """Blocks of both sides, the current ones last.
 
     rows  (G,) float64
@@ -40,12 +38,14 @@ class _Pool:
 
     @property
     def chosen(self) -> npt.NDArray[np.int64]:
+        """The true choice, (1, g)."""
         return np.arange(len(self.rows) - self.current, len(self.rows))[None]
 
 
-def _pooled(
+def pooled(
     past: Sequence[BlockSums], current: Sequence[BlockSums], plan: Plan, rng: np.random.Generator, most_past: int
-) -> _Pool:
+) -> Pool:
+    """Blocks of both sides, at most ``most_past`` random ones of the past; ``ValueError`` when plans or segments differ."""
     for window in (*past, *current):
         if window.plan != plan.fingerprint or window.sums.shape[1] != plan.width:
             raise ValueError(
@@ -65,10 +65,10 @@ def _pooled(
     parts = [(past[i].rows[within[where == i]], past[i].sums[within[where == i]]) for i in np.unique(where)] + mine
     rows = np.concatenate([r for r, _ in parts]).astype(np.float64)
     sums = np.concatenate([s for _, s in parts]).astype(np.float64)
-    return _Pool(plan, current[0].segment, rows, sums, sum(len(r) for r, _ in mine))
+    return Pool(plan, current[0].segment, rows, sums, sum(len(r) for r, _ in mine))
 
 
-def _features(pool: _Pool, name: str) -> tuple[FloatArray, FloatArray]:
+def _features(pool: Pool, name: str) -> tuple[FloatArray, FloatArray]:
     """Sums of one component in its own unit, (G, f), and the records that bear on it, (G,)."""
     places, sums = pool.plan.columns, pool.sums
     if name in {"rbf1", "rbf4"}:
@@ -85,7 +85,7 @@ def _features(pool: _Pool, name: str) -> tuple[FloatArray, FloatArray]:
     return sums[:, places[name]], pool.rows
 
 
-def _component(pool: _Pool, name: str) -> Component:
+def _component(pool: Pool, name: str) -> Component:
     sums, counts = _features(pool, name)
     if name == "classes":
         # Chi-square: each count weighs as one over its share of all.
@@ -96,7 +96,7 @@ def _component(pool: _Pool, name: str) -> Component:
     return Component.quadratic(sums, counts)
 
 
-def _subjects(pool: _Pool) -> dict[str, tuple[str, ...]]:
+def _subjects(pool: Pool) -> dict[str, tuple[str, ...]]:
     """Components of each subject; classes and confidence where both sides have some."""
     found: dict[str, tuple[str, ...]] = {"embeddings": _EMBEDDINGS}
     for name in ("classes", "confidence"):
@@ -106,9 +106,11 @@ def _subjects(pool: _Pool) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _measured(
-    pool: _Pool, rng: np.random.Generator, stages: tuple[int, ...], *, random_ties: bool
+def measured(
+    pool: Pool, rng: np.random.Generator, permutations: int, refined: int, *, random_ties: bool
 ) -> list[Measurement]:
+    """The measurements that :func:`change` describes, of the last blocks against the others."""
+    stages = _stages(permutations, refined)
     blocks = len(pool.rows)
     past = blocks - pool.current
     n, m = int(pool.rows[:past].sum()), int(pool.rows[past:].sum())
@@ -136,8 +138,14 @@ def _measured(
     return found
 
 
+def _stages(permutations: int, refined: int) -> tuple[int, ...]:
+    """E.g. 999, 9,999, 99,999."""
+    between = int(np.sqrt((permutations + 1) * (refined + 1))) - 1
+    return tuple(sorted({permutations, between, refined})) if refined > permutations else (permutations,)
+
+
 def _effect(
-    pool: _Pool, subject: str, names: tuple[str, ...], null: FloatArray
+    pool: Pool, subject: str, names: tuple[str, ...], null: FloatArray
 ) -> tuple[float, float, float, dict[str, float]]:
     sums, counts = _features(pool, "rbf4" if subject == "embeddings" else subject)
     if subject == "embeddings":
@@ -183,74 +191,10 @@ def change(
     one measurement a subject; ``p_value`` is None with fewer than 20 blocks in all or fewer than 2 on a side. Nothing when
     a side has no blocks. ``ValueError`` when plans or segments differ
     """
-    pool = _pooled(past, [current], plan, rng, most_past)
+    pool = pooled(past, [current], plan, rng, most_past)
     if not pool.current or pool.current == len(pool.rows):
         return []
-    return _measured(pool, rng, _stages(permutations, refined), random_ties=True)
-
-
-def _stages(permutations: int, refined: int) -> tuple[int, ...]:
-    """E.g. 999, 9,999, 99,999."""
-    between = int(np.sqrt((permutations + 1) * (refined + 1))) - 1
-    return tuple(sorted({permutations, between, refined})) if refined > permutations else (permutations,)
-
-
-def changes(
-    past: Sequence[BlockSums],
-    recent: Sequence[BlockSums],
-    current: BlockSums,
-    plan: Plan,
-    position: int,
-    rng: np.random.Generator,
-    scales: Sequence[int] = SCALES,
-    permutations: int = 999,
-    refined: int = 99_999,
-    most_past: int = 1_000,
-) -> list[Measurement]:
-    """:func:`change` at every scale that is due: the last s windows together against all windows before them.
-
-    Scale s is due when ``position`` is a multiple of s, so that the windows of one scale do not overlap. Given the
-    unordered bag of all blocks up to a look, its last s windows are a uniform choice among them when nothing changed. So
-    p is uniform given the bag, and the earlier p-values of the scale depend on the bag's earlier order alone: they are
-    independent. Choosing past blocks without looking at them keeps this. P-values of different scales do depend on each
-    other; combine their evidence by averaging, not by multiplying.
-
-    At scale s each window is first added up to about 1/s of its blocks: blocks then hold longer stretches of time, which
-    is what changes that last must be told apart from.
-
-    Parameters
-    ----------
-    past, recent : accepted windows before this one in time order, ``recent`` the last of them, best 63 or more
-    position : 1 for the first window since the baseline began
-
-    Returns
-    -------
-    subjects ``embeddings`` at scale 1, ``embeddings over 4 windows`` and so on; nothing for a scale with too few windows
-    """
-    before = [*past, *recent]
-    found = []
-    for scale in scales:
-        if position % scale or len(before) < scale:
-            continue
-        split = len(before) - (scale - 1)
-        most = max(1, max(len(window.rows) for window in (*before[split:], current)) // scale)
-        last = [coarsened(window, most) for window in (*before[split:], current)]
-        earlier = _coarse_past(before[:split], most, most_past, rng)
-        pool = _pooled(earlier, last, plan, rng, most_past)
-        if not earlier or not pool.current:
-            continue
-        for one in _measured(pool, rng, _stages(permutations, refined), random_ties=True):
-            subject = one.subject if scale == 1 else f"{one.subject} over {scale} windows"
-            found.append(replace(one, subject=subject))
-    return found
-
-
-def _coarse_past(windows: Sequence[BlockSums], most: int, most_past: int, rng: np.random.Generator) -> list[BlockSums]:
-    """Past windows with at most ``most`` blocks each; when that would be far too many, a random choice of windows."""
-    enough = 4 * most_past // most + 1
-    if len(windows) > enough:
-        windows = [windows[i] for i in np.sort(rng.choice(len(windows), enough, replace=False))]
-    return [coarsened(window, most) for window in windows]
+    return measured(pool, rng, permutations, refined, random_ties=True)
 
 
 def compare(
@@ -264,22 +208,19 @@ def compare(
 ) -> list[Measurement]:
     """Any two periods: the statistics of :func:`change`, ``b`` against ``a``, with the p-value (b + 1)/(B + 1), ties counted.
 
-    Beyond ``most`` blocks a side, a random choice of it is compared. Nothing when a side has no blocks.
+    Long periods are compared by coarser blocks, the same on both sides, at most about ``most`` a side; of more windows
+    than that, a random choice. Nothing when a side has no blocks.
     """
     if not sum(len(w.rows) for w in a) or not sum(len(w.rows) for w in b):
         return []
-    chosen = _pooled([], list(b), plan, rng, most)
-    if chosen.current > most:
-        kept = np.sort(rng.choice(chosen.current, most, replace=False))
-        last = [
-            BlockSums(
-                plan.fingerprint, chosen.segment, chosen.rows[kept].astype(np.int64), chosen.sums[kept].astype(np.int64)
-            )
-        ]
-    else:
-        last = list(b)
-    pool = _pooled(a, last, plan, rng, most)
-    return [
-        replace(one, detector="compare")
-        for one in _measured(pool, rng, _stages(permutations, refined), random_ties=False)
-    ]
+    each = max(1, most // max(len(a), len(b)))
+    theirs, ours = ([coarsened(w, each) for w in some(side, most // each, rng)] for side in (a, b))
+    found = measured(pooled(theirs, ours, plan, rng, most), rng, permutations, refined, random_ties=False)
+    return [replace(one, detector="compare") for one in found]
+
+
+def some(windows: Sequence[BlockSums], most: int, rng: np.random.Generator) -> list[BlockSums]:
+    """The windows in their order; of more than ``most``, a random choice."""
+    if len(windows) <= most:
+        return list(windows)
+    return [windows[i] for i in np.sort(rng.choice(len(windows), most, replace=False))]
