@@ -340,6 +340,71 @@ def test_degenerate_rows():
     assert p > 0.2  # six labellings, three distinct pairs of sides
 
 
+def test_a_large_reference_of_one_row_repeated_is_no_drift_and_another_row_is():
+    rng = np.random.default_rng(0)
+    same = np.tile(unit(np.ones((1, 6))), (400, 1))
+    known = reference(dataset(same[:300], prefix="t"), dataset(same[:100], prefix="p"))
+    detector = MmdDetector(permutations=199, refined=199)
+    (calm,) = detector.measure(known, dataset(same[:60], prefix="c"), rng)
+    assert calm.p_value == 1.0
+    assert calm.effect == pytest.approx(0, abs=1e-6)
+    moved = same[:60].copy()
+    moved[:30] = unit(np.eye(6)[:1])
+    (found,) = detector.measure(known, dataset(moved, prefix="c"), rng)
+    assert found.p_value <= 0.01
+    assert all(np.isfinite(value) for value in found.detail.values())
+
+
+def test_ties_of_templated_texts_keep_the_level():
+    rng = np.random.default_rng(1)
+    templates = unit(rng.normal(size=(6, 8)))
+    detector = MmdDetector(permutations=99, refined=99)
+    rejected = 0
+    for _ in range(150):
+        parts = [
+            dataset(templates[rng.integers(0, 6, size)], prefix=name)
+            for size, name in ((150, "t"), (100, "p"), (60, "c"))
+        ]
+        rejected += detector.measure(reference(*parts[:2]), parts[2], rng)[0].p_value <= 0.05
+    assert rejected <= allowed_rejections(150)[1]
+
+
+def test_every_component_names_its_kind_of_drift():
+    rng = np.random.default_rng(2)
+    world = World(count=30, dimensions=48, spread=0.5)
+    known = world.reference(900, 300, rng)
+    detector = MmdDetector(permutations=199, refined=199)
+
+    def z_of(vectors):
+        found = detector.measure(known, dataset(vectors, prefix="c"), rng)[0]
+        return {name: found.detail[f"z_{name}"] for name in ("rbf1", "rbf4", "whitened", "novelty")}
+
+    calm = world.mixed(300, rng, "c").vectors
+    assert max(z_of(calm).values()) < 4
+    shifted = z_of(unit(calm + 0.12 * unit(rng.normal(size=(1, 48)))))
+    assert shifted["whitened"] > 4
+    assert shifted["whitened"] > shifted["novelty"]
+    strange = calm.copy()
+    strange[::12] = unit(rng.normal(size=(25, 48)))
+    unseen = z_of(strange)
+    assert max(unseen, key=unseen.get) == "novelty"
+    grown = calm.copy()
+    grown[::8] = world.data(np.full(38, 3), rng, "x").vectors
+    topic = z_of(grown)
+    assert max(topic["rbf1"], topic["rbf4"]) > topic["novelty"]
+
+
+def test_the_share_that_would_explain_the_effect_is_near_the_true_one():
+    rng = np.random.default_rng(3)
+    world = World(count=30, dimensions=48, spread=0.5)
+    known = world.reference(1_200, 400, rng)
+    which = np.concatenate([np.full(120, 30), rng.integers(0, 30, 280)])
+    found = MmdDetector(99, 99).measure(known, world.data(rng.permutation(which), rng, "c"), rng)[0]
+    assert 0.15 < found.detail["share"] < 0.5
+    assert found.detail["share_low"] <= found.detail["share"] <= found.detail["share_high"]
+    assert found.detail["standardised"] > 5
+
+
 def test_bandwidth():
     x, _ = sides(40, 2)
     pairs = [((x[i] - x[j]) ** 2).sum() for i, j in combinations(range(40), 2)]
@@ -362,6 +427,9 @@ def test_refusals():
     broken = y.copy()
     broken[3, 1] = np.nan
     with pytest.raises(ValueError, match="1 of 30 current vectors hold NaN or infinity; embed these records again"):
+        detector.measure(known, dataset(broken), rng)
+    detector.measure(known, dataset(y), rng)
+    with pytest.raises(ValueError, match="1 of 30 current vectors hold NaN"):  # a remembered reference checks as well
         detector.measure(known, dataset(broken), rng)
     with pytest.raises(ValueError, match=r"\(6 dimensions\) and current ones of made-up \(4 dimensions\)"):
         detector.measure(known, dataset(y[:, :4]), rng)
