@@ -13,6 +13,7 @@ import yaml
 from monitor import config
 from monitor.config import load, parse, schema
 from monitor.errors import ConfigError
+from monitor.plugins import BUILT_IN
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,6 +44,9 @@ def test_defaults_are_those_of_a_small_team():
     assert [part.name for part in one.detectors] == ["mmd", "ks", "class_balance"]
     assert one.selection.strategy.kind == "herding"
     assert (one.policy.minimum_sample, one.selection.budget) == (50, 50)
+    assert (one.policy.false_alarms, one.policy.tolerance, one.policy.calm) == ("1 per year", 0.02, 3)
+    assert (one.policy.season, one.policy.keep) == (None, 1_000)
+    assert one.policy.run_length(one.schedule) == 365.25
 
 
 def test_all_problems_are_shown_together_with_their_path():
@@ -79,10 +83,8 @@ def test_all_problems_are_shown_together_with_their_path():
         in text
     )
     assert "monitors[0].schedule.start: has no time zone; add one, for example 2026-01-05T00:00:00Z" in text
-    assert (
-        "monitors[0].detectors[1]: there is no detectors part called 'psi'; installed are class_balance, ks, mmd"
-        in text
-    )
+    installed = ", ".join(sorted(BUILT_IN["detectors"]))
+    assert f"monitors[0].detectors[1]: there is no detectors part called 'psi'; installed are {installed}" in text
 
 
 @pytest.mark.parametrize("raw", [None, [], "text", 3])
@@ -90,6 +92,74 @@ def test_a_file_that_is_no_mapping(raw):
     assert problems(raw) == [
         "the settings file must be a mapping with the key monitors; drift-monitor init writes a starter"
     ]
+
+
+@pytest.mark.parametrize(
+    ("budget", "every", "looks"),
+    [
+        ("1 per year", "1d", 365.25),
+        ("1 per year", "1h", 8_766),
+        ("1 per year", "1mo", 12),
+        ("2 per quarter", "1h", 8_766 / 8),
+        ("1 per month", "1d", 365.25 / 12),
+        ("1 per 5 years", "1w", 5 * 365.25 / 7),
+        ("0.5 per week", "6h", 56),
+        ("3 per day", "5m", 96),
+        ("1 per 10 days", "1d", 10),
+    ],
+)
+def test_the_budget_of_false_alarms_in_looks(budget, every, looks):
+    one = parse({"monitors": [monitor(policy={"false_alarms": budget}, schedule={"every": every})]}).monitors[0]
+    assert one.policy.run_length(one.schedule) == pytest.approx(looks)
+
+
+@pytest.mark.parametrize(
+    "budget", ["never", "1", "per year", "0 per year", "0.0 per day", "1 per 0 years", "-1 per year", "1 per fortnight", 3]
+)  # fmt: skip
+def test_a_budget_that_is_none_is_refused(budget):
+    assert problems({"monitors": [monitor(policy={"false_alarms": budget})]}) == [
+        (
+            "monitors[0].policy.false_alarms: wanted a number of alarms and a period, for example 1 per year, 2 per quarter "
+            "or 1 per 5 years"
+        )
+    ]
+
+
+def test_a_budget_that_leaves_no_calm_look_is_refused():
+    too_many = monitor(policy={"false_alarms": "1 per week"}, schedule={"every": "1w"})
+    assert problems({"monitors": [too_many]}) == [
+        (
+            "monitors[0]: policy.false_alarms: 1 per week with a look every 1w leaves no calm look between two; allow "
+            "fewer, or look more often"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "where"),
+    [
+        ({"tolerance": 1.0}, "policy.tolerance"),
+        ({"tolerance": -0.01}, "policy.tolerance"),
+        ({"minimum_sample": 0}, "policy.minimum_sample"),
+        ({"calm": 0}, "policy.calm"),
+        ({"keep": 63}, "policy.keep"),
+        ({"season": "weekly"}, "policy.season"),
+        ({"alpha": 0.01}, "policy.alpha"),
+    ],
+)
+def test_policy_settings_out_of_range_are_named(policy, where):
+    found = problems({"monitors": [monitor(policy=policy)]})
+    assert [line.partition(":")[0] for line in found] == [f"monitors[0].{where}"]
+
+
+def test_a_season_is_a_whole_number_of_windows():
+    one = parse({"monitors": [monitor(policy={"season": "1w"}, schedule={"every": "1h"})]}).monitors[0]
+    assert one.policy.season == timedelta(weeks=1)
+    for season, every in (("1w", "5h"), ("36h", "1d"), ("1w", "1mo"), ("12h", "1d"), ("0d", "1d")):
+        refused = monitor(policy={"season": season}, schedule={"every": every})
+        assert problems({"monitors": [refused]}) == [
+            f"monitors[0]: policy.season is no whole number of windows of {every}"
+        ]
 
 
 def test_names_must_be_unique():

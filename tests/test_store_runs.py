@@ -16,6 +16,7 @@ from run_examples import LEASE, SECOND, START, WEEK, calm, candidate, export, fa
 from monitor.store.columns import storable
 from monitor.values import (
     Candidate,
+    Cause,
     Counts,
     Decision,
     Measurement,
@@ -68,6 +69,9 @@ def weighed():
 measurements = st.builds(
     Measurement, words, words, numbers, numbers, numbers, maybe() | probabilities, sizes, sizes, words, weighed()
 )
+causes = st.builds(
+    Cause, words, words, weighed(), st.lists(words, max_size=3).map(tuple), st.lists(words, max_size=3).map(tuple)
+)
 decisions = st.builds(
     Decision,
     st.sampled_from(State),
@@ -75,6 +79,7 @@ decisions = st.builds(
     st.lists(words, max_size=3).map(tuple),
     st.lists(words, max_size=3).map(tuple),
     weighed(),
+    st.lists(causes, max_size=2).map(tuple),
 )
 neighbours = st.builds(Neighbour, words, maybe() | words, numbers)
 candidates = st.builds(
@@ -136,6 +141,19 @@ def test_times_come_back_as_utc_to_the_microsecond(store):
     assert got.started_at.microsecond == 1
 
 
+def test_what_a_difference_comes_from_comes_back(store):
+    found = (
+        Cause("new topic", "5.0 % of traffic is about boats.", {"share": 0.05, "z": 7.5}, ("boat", "naïve 💶"), ("r7", "r1")),
+        Cause("pipeline", "Half of the texts are empty."),
+    )  # fmt: skip
+    decision = Decision(State.DRIFTED, ("Drift.",), findings=found)
+    run = saved(store, decision=decision)
+    assert store.run("support", START) == run
+    assert store.run("support", START).decision.findings == found
+    assert store.history("support", before=START + WEEK, limit=1) == [(run.window, decision)]
+    assert store.latest_runs()[0].decision == decision
+
+
 def test_numbers_of_numpy_are_numbers(store):
     measured = Measurement(
         "mmd", "embeddings", np.float32(0.5), np.float64(0.25), np.float64(1), np.float64(0.5), np.int64(7), np.int32(8),
@@ -162,9 +180,10 @@ def test_numbers_of_numpy_are_numbers(store):
         {"candidates": (candidate(gain=math.nan),)},
         {"candidates": (candidate(risk=math.inf),)},
         {"decision": Decision(State.DRIFTED, evidence={"ratio": math.inf})},
+        {"decision": Decision(State.DRIFTED, findings=(Cause("x", "y", {"share": math.nan}),))},
         {"seconds": {"embed": -math.inf}},
     ],
-    ids=["gain", "risk", "evidence", "seconds"],
+    ids=["gain", "risk", "evidence", "finding", "seconds"],
 )
 def test_infinities_are_refused_and_nothing_is_kept(store, change):
     claim = store.claim("support", week(0), "a", START, LEASE)

@@ -6,15 +6,16 @@ import sqlite3
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from racing import in_processes
-from run_examples import LEASE, START, week
+from run_examples import LEASE, START, finished, week
 
 from monitor.errors import StoreError
-from monitor.store import Store
+from monitor.store import Past, Store
 from monitor.store.schema import NEEDED
 from monitor.store.tables import metadata
 
@@ -70,6 +71,50 @@ def test_upgrading_again_keeps_what_is_there(store):
     store.claim("support", week(0), "a", START, LEASE)
     store.upgrade()
     assert store.run("support", START).claimed_by == "a"
+
+
+def upgrade_to(store, revision):
+    """What an earlier release made of an empty database."""
+    config = Config()
+    config.set_main_option("script_location", "monitor:migrations")
+    with store._database.write() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+
+
+def rows_of(connection, table):
+    return [dict(row) for row in connection.execute(sa.text(f"SELECT * FROM {table}")).mappings()]
+
+
+def test_a_database_of_the_first_release_keeps_all_it_holds(empty, database_url):
+    upgrade_to(empty, "0001")
+    assert empty.describe() == f"{database_url}, schema 0001, upgraded to {NEEDED} at the next run"
+    with pytest.raises(StoreError, match=f"has schema 0001, this release needs {NEEDED}; run drift-monitor db upgrade"):
+        empty.check()
+    claim = empty.claim("support", week(0), "a", START, LEASE)
+    run = finished(claim)
+    with empty._database.write() as connection:
+        old = sa.MetaData()
+        old.reflect(connection, only=["decisions"])
+        assert "findings" not in old.tables["decisions"].c
+        told = run.decision
+        connection.execute(
+            sa.insert(old.tables["decisions"]),
+            {"run_id": run.id, "state": told.state.value, "reasons": told.reasons, "subjects": told.subjects,
+             "causes": told.causes, "evidence": told.evidence},
+        )  # fmt: skip
+        before = {table: rows_of(connection, table) for table in ("runs", "monitors", "decisions")}
+    empty.upgrade()
+    empty.check()
+    with empty._database.read() as connection:
+        after = {table: rows_of(connection, table) for table in before}
+    assert [row.pop("findings") for row in after["decisions"]] == [None]  # nobody had sought any
+    assert after == before
+    assert empty.run("support", START).decision == told
+    # And goes on: the run is saved, with sums, by this release.
+    empty.save(claim, run, past=Past("plan", 0.0, {"": b"sums"}))
+    assert empty.run("support", START) == run
+    assert empty.block_sums([run.id]) == {run.id: {"": b"sums"}}
 
 
 def test_an_upgrade_that_breaks_leaves_the_database_empty(empty, monkeypatch):
