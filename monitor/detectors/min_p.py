@@ -13,6 +13,7 @@ __all__ = ["critical_level", "joint_p_value", "ranks", "sequential"]
 _STAGES = (299,)
 _CLEAR = 0.2
 _FEW = 10
+_BATCH = 1_000
 
 
 def ranks(statistics: FloatArray, tolerance: FloatArray | float = 0.0) -> FloatArray:
@@ -90,8 +91,8 @@ def sequential(
     drawn = np.empty((len(observed), 0))
     p = 1.0
     for limit in (*(s for s in _STAGES if s < permutations), permutations, refined):
-        if limit > drawn.shape[1]:
-            drawn = np.concatenate([drawn, draw(limit - drawn.shape[1])], axis=1)
+        while limit > drawn.shape[1]:
+            drawn = np.concatenate([drawn, draw(min(_BATCH, limit - drawn.shape[1]))], axis=1)
         p = joint_p_value(np.concatenate([observed[:, None], drawn], axis=1))
         if p > _CLEAR or (limit >= permutations and p * (drawn.shape[1] + 1) - 1 >= _FEW):
             break
