@@ -9,10 +9,10 @@ from math import comb
 import numpy as np
 import pytest
 from scipy import stats
-from worlds import World, allowed_rejections, dataset
+from worlds import World, allowed_rejections, dataset, unit
 
 from monitor.sketches import block_sums, change, change_over, changes, compare, make_plan
-from monitor.sketches.effects import block_mmd2, class_effect, confidence_effect
+from monitor.sketches.effects import block_mmd2, class_effect, confidence_effect, novel_effect
 from monitor.sketches.exchange import Component, Family, choices, combined, randomised_p, staged
 from monitor.sketches.features import row_features
 from monitor.sketches.plan import FOURIER_UNIT, FOURIER_WIDTH
@@ -258,6 +258,28 @@ def test_small_effects_are_hand_checked():
     assert (effect, low, high) == pytest.approx((0.4, 0.4, 0.4))
     effect, low, high, _ = confidence_effect(np.array([1.0, 1.0, 2.0, 2.0]) * 2**16, np.full(4, 4.0), 2)
     assert (effect, low, high) == pytest.approx((0.25, 0.25, 0.25))
+
+
+def test_the_least_novel_share_is_hand_checked():
+    rows = np.full(6, 10.0)
+    assert novel_effect(np.array([0, 0, 0, 3, 3, 3.0]), rows, 3) == pytest.approx((0.3, 0.3, 0.3))
+    assert novel_effect(np.array([2, 2, 2, 2, 2, 2.0]), rows, 3) == pytest.approx((0.0, 0.0, 0.0))
+    effect, low, high = novel_effect(np.array([2, 2, 2, 2, 6, 10.0]), rows, 3)
+    # Shares .2 and .6 of what was not novel before; the jackknife of three blocks .2, .6, 1 has a standard error of .4 / sqrt 3.
+    assert effect == pytest.approx(0.5)
+    assert (low, high) == pytest.approx((0.0, 1.0))
+
+
+def test_scattered_new_content_has_an_effect():
+    rng = np.random.default_rng(9)
+    past = windows(20, rows=200, seed=120)
+    near = WORLD.data(rng.integers(6, size=160), rng, "near-").vectors
+    far = unit(rng.normal(size=(40, 16)))
+    now = block_sums(plan(), dataset(np.concatenate([near, far])), 8)[""]
+    found = of(change(past, now, plan(), rng))
+    assert found.low > 0.05
+    assert found.detail["novel_share"] == pytest.approx(0.2, abs=0.08)
+    assert found.detail["novel_share"] > found.detail["topic_share"]
 
 
 def test_too_few_blocks_have_an_effect_and_no_p_value():

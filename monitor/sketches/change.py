@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from monitor.sketches.effects import class_effect, confidence_effect, embedding_effect
+from monitor.sketches.effects import class_effect, confidence_effect, embedding_effect, novel_effect
 from monitor.sketches.exchange import Component, Family, staged
 from monitor.sketches.plan import COORDINATE_UNIT, FOURIER_UNIT, FOURIER_WIDTH, Plan
 from monitor.sketches.sums import coarsened
@@ -151,7 +151,11 @@ def _effect(
     if subject == "embeddings":
         scale = pool.plan.share_scale
         values = null[:, names.index("rbf4")]
-        return embedding_effect(sums, counts, pool.current, scale, values)
+        topic = embedding_effect(sums, counts, pool.current, scale, values)
+        novel = novel_effect(pool.sums[:, pool.plan.columns["novel"]][:, 0], pool.rows, pool.current)
+        detail = topic[3] | {"topic_share": topic[0], "novel_share": novel[0]}
+        # Tight topics show in the first, scattered content in the second: the one that is surer to be large.
+        return (*max(topic[:3], novel, key=lambda found: (found[1], found[0])), detail)
     if subject == "classes":
         return class_effect(sums, pool.current)
     return confidence_effect(sums[:, 0], counts, pool.current)
@@ -176,8 +180,8 @@ def change(
     successive p-values of windows tested against all before them independent (Vovk, Petej, Gammerman, "Protected
     probabilistic regression", and "Conformal test martingales", arXiv:2102.10439).
 
-    ``embeddings``: the effect is the share of traffic that a new topic would have to take to look like this, with a
-    block-jackknife interval; ``classes``: total variation distance; ``confidence``: difference of means.
+    ``embeddings``: the effect is a share of traffic with a block-jackknife interval, the surer of two: what a new topic
+    would have to take to show such an MMD² (``topic_share``), and by how much novel records grew (``novel_share``); ``classes``: total variation distance; ``confidence``: difference of means.
     ``detail``: ``z_...`` of each statistic, ``mmd2``, ``blocks_past``, ``blocks_current`` and ``detectable_share``, the
     smallest share of a new topic found with 80 % power at 5 %.
 

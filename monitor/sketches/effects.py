@@ -6,7 +6,7 @@ import numpy as np
 
 from monitor.values import FloatArray
 
-__all__ = ["block_mmd2", "class_effect", "confidence_effect", "embedding_effect"]
+__all__ = ["block_mmd2", "class_effect", "confidence_effect", "embedding_effect", "novel_effect"]
 
 _Z = 1.96
 _POWER_Z = 0.84
@@ -97,6 +97,25 @@ def _null_spread(sums: FloatArray, rows: FloatArray, current: int) -> float:
     second = np.sqrt(2.0 * max(squares, 0.0) / pairs)
     n, m = rows[:-current].sum(), rows[-current:].sum()
     return float(second * (1.0 / n + 1.0 / m))
+
+
+def novel_effect(counts: FloatArray, rows: FloatArray, current: int) -> tuple[float, float, float]:
+    """The least share of traffic that must be unlike the past to make so many more records novel, with interval.
+
+    Parameters
+    ----------
+    counts : (G,) novel records of each block
+    """
+    parts = [(counts[:-current], rows[:-current]), (counts[-current:], rows[-current:])]
+    before, now = (float(c.sum() / n.sum()) for c, n in parts)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = sum(_jackknife((c.sum() - c) / (n.sum() - n)) for c, n in parts)
+    known = max(1.0 - before, 1e-9)
+    effect, reach = (now - before) / known, _Z * float(np.sqrt(variance)) / known
+    low, high = effect - reach, effect + reach
+    if min(current, len(rows) - current) < 2:
+        low = 0.0
+    return (*(float(np.clip(value, 0.0, 1.0)) for value in (effect, low, high)),)  # type: ignore[return-value]
 
 
 def class_effect(counts: FloatArray, current: int) -> Effect:

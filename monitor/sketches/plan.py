@@ -29,6 +29,9 @@ COORDINATE_UNIT = 2**12
 SCORE_UNIT = 2**6
 CONFIDENCE_UNIT = 2**16
 
+NOVEL = 0.95
+"""Records more novel than this share of the reference are counted as novel."""
+
 _MOST_CLASSES = 200
 _KNOTS = 4_096
 _FEWEST = 20
@@ -44,7 +47,8 @@ class Plan:
     """How a record becomes the whole numbers that are summed.
 
     A row of sums holds, in this order: cosines and sines for the Gaussian kernel with gamma = 1/median, the same with
-    gamma = 4/median, the coordinates, the novelty score, one count for each class, for other classes and for none,
+    gamma = 4/median, the coordinates, the novelty score, whether a record is
+    more novel than 95 % of the reference, one count for each class, for other classes and for none,
     and the sum and count of confidences. Whitening is linear, so it waits until the sums are compared.
 
     fingerprint  SHA-256 of the reference's fingerprint and the version of the features
@@ -76,6 +80,7 @@ class Plan:
             "rbf4": 2 * FOURIER_WIDTH,
             "coordinates": len(self.ruler.live),
             "novelty": 1,
+            "novel": 1,
             "classes": len(self.classes) + 1,
             "unclassified": 1,
             "confidence": 1,

@@ -75,7 +75,7 @@ def _add(plan: Plan, data: Dataset, targets: list[tuple[Codes, Codes, Codes]]) -
             chosen = csr_array(
                 (np.ones(len(inside), dtype=np.float32), (groups, inside)), shape=(len(counts), len(features))
             )
-            sums[:, : places["novelty"].stop] += np.rint(chosen @ features).astype(np.int64)
+            sums[:, : places["novel"].stop] += np.rint(chosen @ features).astype(np.int64)
             counts[:] += np.bincount(groups, minlength=len(counts))
             np.add.at(sums, (groups, places["classes"].start + classes[part][inside]), 1)
             np.add.at(sums, (groups, places["confidence"].start), confidence[part][inside])
