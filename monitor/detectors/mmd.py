@@ -131,6 +131,7 @@ class MmdDetector:
             prepare(everything, reference.fitted, self._max_rows),
             honest,
             blocks_of(honest),
+            any(name is not None for name in honest.classes),
             everything.take(np.arange(self._minimum)),
         )
         self._held = ((reference, known), *self._held)[:_HELD]
@@ -151,7 +152,10 @@ class MmdDetector:
         return found
 
     def _within(self, known: _Known, ours: Dataset, blocks: Blocks, rng: np.random.Generator) -> dict[str, Measurement]:
-        theirs, prepared, found = known.honest, known.prepared, {}
+        theirs, prepared = known.honest, known.prepared
+        found: dict[str, Measurement] = {}
+        if not known.classed:
+            return found
         most = min(self._max_rows, _MOST_WITHIN)
         for segment, x, y in each_segment(theirs, ours, self._minimum, self._segments):
             a, b = known.blocks.of(x), blocks.of(y)
@@ -183,11 +187,12 @@ class MmdDetector:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A reference made ready; ``honest`` are the rows compared within classes, ``some`` a few rows to check windows by."""
+    """A reference made ready; ``honest`` are the rows compared within classes, ``classed`` when any has a class, ``some`` a few rows to check windows by."""
 
     prepared: Prepared
     honest: Dataset
     blocks: Blocks
+    classed: bool
     some: Dataset
 
 

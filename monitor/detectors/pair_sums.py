@@ -99,9 +99,21 @@ def _strips(units: Units) -> list[tuple[int, int]]:
 
 
 def _summed(tile: Floats, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> Floats:
-    if len(rows) < len(tile):
-        tile = np.add.reduceat(tile, rows, axis=0)
+    """Sums over the rows and columns from each start to the next."""
+    tile = tile if len(rows) == len(tile) else _rows_summed(tile, rows)
     return tile if len(columns) == tile.shape[1] else np.add.reduceat(tile, columns, axis=1)
+
+
+def _rows_summed(tile: Floats, starts: npt.NDArray[np.int64]) -> Floats:
+    step = int(starts[1] - starts[0]) if len(starts) > 1 else 0
+    even = step and (np.diff(starts) == step).all() and len(tile) - starts[-1] <= step
+    if not even:
+        return np.asarray(np.add.reduceat(tile, starts, axis=0))
+    found = tile[::step].copy()  # the same sums, several times as fast when units are of one size
+    for offset in range(1, step):
+        part = tile[offset::step]
+        found[: len(part)] += part
+    return found
 
 
 def gaussian_across(
