@@ -102,7 +102,7 @@ def test_the_permutation_p_agrees_with_enumeration():
 def test_the_permutation_p_agrees_with_the_asymptotic_one_where_that_holds():
     a, b = tables([300, 200, 100], [110, 90, 50])
     want = stats.chi2_contingency([[300, 200, 100], [110, 90, 50]], correction=False).pvalue
-    found = ClassBalanceDetector(permutations=20_000)._p_value(a, b, np.random.default_rng(0))
+    found = ClassBalanceDetector(permutations=20_000).p_value(a, b, np.random.default_rng(0))
     assert found == pytest.approx(want, abs=4 * np.sqrt(want / 2_000))
 
 
@@ -113,7 +113,7 @@ def test_false_alarms_stay_at_their_level(shares):
     rejected = 0
     for _ in range(500):
         a, b = tables(rng.multinomial(60, shares), rng.multinomial(40, shares))
-        rejected += detector._p_value(a, b, rng) <= 0.05
+        rejected += detector.p_value(a, b, rng) <= 0.05
     low, high = allowed_rejections(500)
     assert low <= rejected <= high
 
@@ -137,10 +137,10 @@ def test_sessions_raise_no_false_alarms(both):
         ours = sessions(rng, 30, 8, shares)
         theirs = sessions(rng, 50, 8, shares) if both else sessions(rng, 400, 1, shares)
         _, a, b = tabulated(*theirs, *ours)
-        rejected += detector._p_value(a, b, rng) <= 0.05
+        rejected += detector.p_value(a, b, rng) <= 0.05
         adjusted += adjusted_p_values(a, b, rng, 99).min() <= 0.05
         flat = tabulated(theirs[0], alone(400), ours[0], alone(240))[1:]
-        naive += detector._p_value(*flat, rng) <= 0.05
+        naive += detector.p_value(*flat, rng) <= 0.05
     low, high = allowed_rejections(300)
     assert (low if both else 0) <= rejected <= high
     assert adjusted <= high

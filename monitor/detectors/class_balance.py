@@ -83,10 +83,11 @@ class ClassBalanceDetector:
         before, now = a.totals > 0, b.totals > 0
         detail = {"new": float((~before & now).sum()), "vanished": float((before & ~now).sum())}
         detail |= Sides(a.blocks, b.blocks).detail
-        p = self._p_value(a, b, rng)
+        p = self.p_value(a, b, rng)
         return Measurement("class_balance", subject, effect, low, high, p, a.rows, b.rows, segment, detail)
 
-    def _p_value(self, a: ClassTable, b: ClassTable, rng: np.random.Generator) -> float | None:
+    def p_value(self, a: ClassTable, b: ClassTable, rng: np.random.Generator) -> float | None:
+        """Permutation p-value of two tables over the same classes; ``None`` with fewer than 20 blocks on a side."""
         if not Sides(a.blocks, b.blocks).testable:
             return None
         totals = a.totals + b.totals
