@@ -49,14 +49,14 @@ def test_intervals_cover_the_accuracy_when_traffic_becomes_harder(size):
     rng, covered, off = np.random.default_rng(2), 0, []
     truth = 0.3 * 0.5 + 0.7 * 20 / 22
     harder = 0.6 * 0.5 + 0.4 * 20 / 22
-    for _ in range(25):
+    for _ in range(15):
         window, _ = answered(rng, 300, "c", hard=0.6, size=size, labelled=False)
         found, _ = AccuracyDetector(most_error=20).measure(known(rng, size=size), window, rng)
         assert "refused" not in found.detail
         covered += found.low <= harder - truth <= found.high
         off.append(found.effect - (harder - truth))
-    assert covered >= 20
-    assert abs(np.mean(off)) < 0.03
+    assert covered >= 12
+    assert abs(np.mean(off)) < 0.04
 
 
 def test_the_measured_error_is_about_the_real_one():

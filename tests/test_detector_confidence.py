@@ -27,11 +27,11 @@ def sure(rng, n, size=1, digits=2):
 def test_false_alarms_stay_at_their_level(size, digits):
     rng, detector = np.random.default_rng(0), ConfidenceDetector(99, 99)
     rejected = 0
-    for _ in range(300):
+    for _ in range(150):
         base = reference(rows(sure(rng, 20), "t"), rows(sure(rng, 200, size, digits), "p", size=size))
         (found,) = detector.measure(base, rows(sure(rng, 120, size, digits), "c", size=size), rng)
         rejected += found.p_value <= 0.05
-    low, high = allowed_rejections(300)
+    low, high = allowed_rejections(150)
     assert low <= rejected <= high
 
 
