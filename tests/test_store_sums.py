@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from run_examples import LEASE, START, calm, failed, finished
 
-from monitor.store import Past, PastWindow
+from monitor.store import Past, PastWindow, Store
 from monitor.store.sums import draw_of
 from monitor.store.tables import block_sums
 from monitor.values import Counts, Decision, State, Window
@@ -30,6 +30,14 @@ def save(store, number, past, make=calm, monitor="support", **changes):
     run = replace(make(claim, **changes), measurements=(), candidates=())
     store.save(claim, run, past=past)
     return run.id
+
+
+@pytest.fixture
+def quick(tmp_path):
+    """A store on SQLite only, for what takes many runs."""
+    with Store.open(f"sqlite:///{tmp_path / 'quick.db'}") as opened:
+        opened.upgrade()
+        yield opened
 
 
 def past(content=b"\0\xff", plan="plan", baseline=0.0, keep=1_000, **segments):
@@ -137,23 +145,23 @@ def test_the_newest_stay_and_of_the_others_those_that_chance_drew(store):
     assert sorted(rows) == sorted((run, segment) for run in ids for segment in ("", "country=DE"))
 
 
-def test_a_new_plan_is_not_thinned_by_the_sums_of_the_old_one(store):
+def test_a_new_plan_is_not_thinned_by_the_sums_of_the_old_one(quick):
     for n in range(70):
-        save(store, n, past(plan="old", keep=64))
+        save(quick, n, past(plan="old", keep=64))
     for n in range(70, 140):
-        save(store, n, past(keep=70))
-    assert numbers(store) == list(range(70, 140))
+        save(quick, n, past(keep=70))
+    assert numbers(quick) == list(range(70, 140))
     # Another monitor has its own.
     for n in range(3):
-        save(store, n, past(keep=64), monitor="other")
-    assert len(numbers(store)) == 70
+        save(quick, n, past(keep=64), monitor="other")
+    assert len(numbers(quick)) == 70
 
 
-def test_thinning_does_not_depend_on_when_windows_were_run(store):
+def test_thinning_does_not_depend_on_when_windows_were_run(quick):
     for n in np.random.default_rng(1).permutation(90).tolist():
-        save(store, n, past(keep=64))
+        save(quick, n, past(keep=64))
     drawn = sorted(range(90), key=lambda n: draw_of("support", hour(n).start))[:64]
-    assert set(drawn) | set(range(26, 90)) <= set(numbers(store))
+    assert set(drawn) | set(range(26, 90)) <= set(numbers(quick))
 
 
 @given(st.text(), st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1)))  # noqa: DTZ001 - bounds are naive by contract
