@@ -13,6 +13,7 @@ from monitor.decide import Policy
 from monitor.detectors import Detector
 from monitor.embedders import Embedder
 from monitor.exporters import Exporter
+from monitor.past import Memory
 from monitor.selection import Strategy
 from monitor.sources import Source
 from monitor.store import Claim, Store
@@ -42,6 +43,9 @@ class Monitor:
     load_reference: Callable[[], Reference]
     detectors: Mapping[str, Detector]
     policy: Policy
+    memory: Callable[[Reference], Memory]
+    season: timedelta | None
+    keep: int
     strategy: Strategy
     budget: int
     tickets: Mapping[str, Tickets]

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from monitor import __version__
 from monitor.store import Overview, Store, StoreError
-from monitor.values import Counts, Measurement, Run, State
+from monitor.values import Calibration, Counts, Measurement, Run, State
 
 __all__ = ["CONTENT_TYPE", "METRICS", "Metric", "StoreCollector", "render"]
 
@@ -67,6 +67,25 @@ METRICS: tuple[Metric, ...] = (
     _gauge("effect_low", "Lower end of the 95 % interval of the effect.", *_MEASURED),
     _gauge("effect_high", "Upper end of the 95 % interval of the effect.", *_MEASURED),
     _gauge("p_value", "P-value of the difference, before correction for the number of tests.", *_MEASURED),
+    _gauge("evidence", "Evidence that traffic has changed against the accepted past, over all it looked at."),
+    _gauge("evidence_limit", "Evidence that raises an alarm: looks between two false alarms the budget allows."),
+    _gauge("tolerance_ratio", "Share of traffic that may change without a ticket."),
+    _gauge(
+        "martingale", "Wealth of a bet on every look since the baseline; ever 20 by chance in 5 % of monitors at most."
+    ),
+    _gauge(
+        "false_alarms_expected", "False alarms to be expected at most since the baseline began, were nothing to change."
+    ),
+    _gauge("alarms", "Alarms raised since the baseline began."),
+    _gauge("alarm_start_timestamp_seconds", "End of the window that raised the alarm that is on."),
+    _gauge(
+        "calibrated_level_ratio",
+        "Share of looks without drift with p <= 5 %, as calibrate measured it.",
+        "data",
+        "bound",
+    ),
+    _gauge("calibrated_timestamp_seconds", "When calibrate was last run."),
+    _gauge("suggested_tolerance_ratio", "Tolerance that calibrate suggests."),
     _gauge("class_share_ratio", "Share of each predicted class in the reference and in the window.", "class", "data"),
     _gauge("candidates", "Records that the newest finished run proposes for labelling."),
     _gauge("labelled_candidates", "Records proposed by any run that have a label by now."),
@@ -150,6 +169,10 @@ def _of_monitor(one: Overview, now: datetime, classes: int, segments: int) -> It
         yield from _of_counts(one.latest.counts, classes)
         yield from _of_measurements(one.latest.measurements, classes, segments)
         yield "candidates", (), one.candidates
+    if one.latest is not None and one.latest.decision is not None:
+        yield from _of_evidence(one.latest.decision.evidence)
+    if one.calibration is not None:
+        yield from _of_calibration(one.calibration)
     if one.watermark is not None:
         yield "watermark_timestamp_seconds", (), one.watermark.timestamp()
         yield "watermark_lag_seconds", (), (now - one.watermark).total_seconds()
@@ -175,6 +198,33 @@ def _of_run(run: Run) -> Iterator[Sample]:
     for step, seconds in run.seconds.items():
         yield "run_step_seconds", (step,), seconds
     yield "run_info", (str(run.reference_version or ""), _short(run.embedder), _short(run.settings)), 1
+
+
+_EVIDENCE = {
+    "evidence": "evidence",
+    "evidence_limit": "run_length",
+    "tolerance_ratio": "tolerance",
+    "martingale": "martingale",
+    "false_alarms_expected": "budget_spent",
+    "alarms": "alarms",
+}
+
+
+def _of_evidence(evidence: Mapping[str, float]) -> Iterator[Sample]:
+    for name, key in _EVIDENCE.items():
+        if key in evidence:
+            yield name, (), evidence[key]
+    if evidence.get("alarm_since", 0) > 0:
+        yield "alarm_start_timestamp_seconds", (), evidence["alarm_since"]
+
+
+def _of_calibration(found: Calibration) -> Iterator[Sample]:
+    for data, level in (("reference", found.reference), ("past", found.past)):
+        if level is not None:
+            for bound, value in (("measured", level.share), ("low", level.low), ("high", level.high)):
+                yield "calibrated_level_ratio", (data, bound), value
+    yield "calibrated_timestamp_seconds", (), found.calibrated_at.timestamp()
+    yield "suggested_tolerance_ratio", (), found.tolerance
 
 
 def _of_counts(counts: Counts, most: int) -> Iterator[Sample]:

@@ -1,4 +1,4 @@
-"""The corridor: claim → sample → embed → detect → decide → select → save → publish. READ THIS FIRST.
+"""The corridor: claim → sample → embed → detect → look back → decide → explain → select → save → publish. READ THIS FIRST.
 
 ``run_window`` takes one window through every room and saves what came of it; ``monitor.publish`` sends out what was saved. A
 failure of a run is a state of that run, recorded with its reason; only a broken store stops the process.
@@ -13,14 +13,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from monitor.causes import causes
 from monitor.decide import decide
 from monitor.desk import Desk, Monitor, Steps, Stopped
 from monitor.embedders.comparable import check_dimension, check_embedder, check_vectors
 from monitor.embedders.unit_rows import to_dataset
 from monitor.errors import MonitorError, StoreError
 from monitor.logs import fields, unforeseen
+from monitor.looks import counts_before, look, standing
 from monitor.publish import publish_pending, wishes
 from monitor.sampling import draw
+from monitor.store import Past
 from monitor.values import Candidate, Counts, Decision, Measurement, Run, RunStatus, State, Window
 
 __all__ = ["Desk", "Monitor", "Stopped", "publish_pending", "run_window"]
@@ -48,30 +51,30 @@ def run_window(monitor: Monitor, window: Window, desk: Desk, *, retry_failed: bo
         settings=monitor.settings,
     )
     try:
-        run = _saved(monitor, _judge(monitor, run, desk, steps), desk, steps)
+        run = _saved(monitor, *_judge(monitor, run, desk, steps), desk, steps)
     except StoreError:
         raise
     except (Stopped, KeyboardInterrupt):
         desk.store.release(claim)
         raise
     except MonitorError as error:
-        run = _saved(monitor, _failed(run, desk, str(error)), desk, steps)
+        run = _saved(monitor, _failed(run, desk, str(error)), None, desk, steps)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a bug in a part must leave a failed run behind, not a claim nobody explains
-        run = _saved(monitor, _failed(run, desk, unforeseen(error, _log)), desk, steps)
+        run = _saved(monitor, _failed(run, desk, unforeseen(error, _log)), None, desk, steps)
     run = replace(run, seconds=dict(steps.seconds))
     _log.log(logging.WARNING if run.status is RunStatus.FAILED else logging.INFO, "run", extra=fields(**_line(run)))
     return run
 
 
-def _saved(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> Run:
+def _saved(monitor: Monitor, run: Run, past: Past | None, desk: Desk, steps: Steps) -> Run:
     run = replace(run, seconds=dict(steps.seconds))
     tickets, exports = wishes(monitor, run, desk)
     with steps("save"):
-        desk.store.save(steps.claim, run, tickets=tickets, exports=exports)
+        desk.store.save(steps.claim, run, tickets=tickets, exports=exports, past=past)
     return run
 
 
-def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> Run:
+def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> tuple[Run, Past | None]:
     with steps("reference"):
         reference = monitor.load_reference()
         run = replace(
@@ -83,13 +86,14 @@ def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> Run:
         rng = np.random.default_rng(_seed(monitor.name, run.window))
     with steps("canary"):
         check_embedder(monitor.canary_embedder, reference)
+    since = standing(monitor, run.window, reference, desk)
     with steps("sample"):
         sample = draw(monitor.source.read(run.window), run.window, **monitor.sampling)
         run = replace(run, counts=sample.counts)
     if not len(sample):
         check_vectors(run.counts)
-        decision = decide(monitor.policy, run.counts, (), at=run.window.end)
-        return replace(run, status=RunStatus.DONE, decision=decision, finished_at=desk.clock())
+        decision = decide(monitor.policy, run.counts, (), (), since.history, at=run.window.end, stamp=since.stamp)
+        return replace(run, status=RunStatus.DONE, decision=decision, finished_at=desk.clock()), None
     with steps("embed"):
         current, unusable = to_dataset(monitor.embedder, sample, steps.progress)
         check_dimension(current, reference)
@@ -99,15 +103,24 @@ def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> Run:
         measurements: tuple[Measurement, ...] = ()
         if len(current) >= monitor.policy.minimum_sample:
             measurements = tuple(m for d in monitor.detectors.values() for m in d.measure(reference, current, rng))
+    with steps("look back"):
+        back = look(monitor, run.window, reference, current, since, desk, rng)
+        measurements += back.measurements
     with steps("decide"):
         accepted = desk.store.baselines(monitor.name, run.window.end)
-        decision = decide(monitor.policy, run.counts, measurements, accepted, at=run.window.end)
+        decision = decide(
+            monitor.policy, run.counts, measurements, accepted, since.history, at=run.window.end, stamp=since.stamp
+        )
+    with steps("explain"):
+        if decision.state in (State.WATCH, State.DRIFTED):
+            before = counts_before(monitor, run.window, desk)
+            decision = replace(decision, findings=causes(reference, current, run.counts, before, rng))
         run = replace(run, measurements=measurements, decision=decision)
     with steps("select"):
         candidates: tuple[Candidate, ...] = ()
         if decision.state is State.DRIFTED:
             candidates = tuple(monitor.strategy.select(reference, current, monitor.budget, rng))
-    return replace(run, status=RunStatus.DONE, candidates=candidates, finished_at=desk.clock())
+    return replace(run, status=RunStatus.DONE, candidates=candidates, finished_at=desk.clock()), back.past
 
 
 def _failed(run: Run, desk: Desk, error: str) -> Run:

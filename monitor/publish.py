@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 
+from monitor.decide import opened
 from monitor.desk import Desk, Monitor
 from monitor.errors import PublishError
 from monitor.logs import fields, unforeseen
@@ -41,12 +42,17 @@ def export_of(run: Run) -> Export:
 
 
 def _episode_start(monitor: Monitor, run: Run, desk: Desk) -> datetime:
-    """Start of the unbroken stretch of windows that drifted for these causes: one stretch, one ticket; a new cause, a new one."""
+    """Start of the first window that drifted for these causes while the alarm was on: one stretch, one ticket; a new cause, a new one."""
     start, causes = run.window.start, set(run.decision.causes if run.decision else ())
+    edge = start
     for window, decision in desk.store.history(run.monitor, before=run.window.start, limit=1_000):
-        if window.end != start or decision.state is not State.DRIFTED or not causes <= set(decision.causes):
+        if window.end != edge or not opened(decision):
             break
-        start = window.start
+        edge = window.start
+        if decision.state is State.DRIFTED:
+            if not causes <= set(decision.causes):
+                break
+            start = window.start
     return start
 
 

@@ -41,6 +41,14 @@ _TICKET = """\
 {% for m in tested -%}
 | {{ m.detector }} | {{ m.subject | md }}{% if m.segment %} ({{ m.segment | md }}){% endif %} | {{ "%.4g" | format(m.effect) }} | {{ "%.4g" | format(m.low) }} to {{ "%.4g" | format(m.high) }} | {{ "%.2g" | format(m.p_value) }} |
 {% endfor %}
+{% if run.decision.findings %}
+## What it comes from
+
+{% for cause in run.decision.findings -%}
+- **{{ cause.name }}**: {{ cause.sentence | md }}{% if cause.terms %} Words that tell it apart: {{ terms(cause) }}.{% endif %}{% if cause.examples %} For example {% for id in cause.examples[:5] %}`{{ id | code }}`{% if not loop.last %}, {% endif %}{% endfor %}.{% endif %}
+
+{% endfor %}
+{%- endif %}
 ## What to label and add
 
 {% if run.candidates -%}
@@ -115,6 +123,7 @@ def ticket_body(run: Run, reference: Reference) -> str:
         strategies=", ".join(f"{count} by {strategy}" for strategy, count in chosen.most_common()),
         random=chosen.get("random", 0),
         nearest=_nearest,
+        terms=lambda cause: ", ".join(excerpt(term) for term in cause.terms),
     )
 
 

@@ -199,6 +199,12 @@ class Schedule(_Model):
             return Tiling(int(number) * timedelta(days=30), self.start, months=int(number))
         return Tiling(timedelta(seconds=int(number) * _UNITS[unit]), self.start)
 
+    @property
+    def mean_length(self) -> timedelta:
+        """How long a window is; a month is a twelfth of a year."""
+        number, unit = re.findall(r"\d+|\D+", self.every)
+        return int(number) * (_YEAR / 12 if unit == "mo" else timedelta(seconds=_UNITS[unit]))
+
 
 class SampleSettings(_Model):
     """How many records are drawn from a window."""
@@ -223,12 +229,46 @@ class ReferenceSettings(_Model):
     )
 
 
-class PolicySettings(_Model):
-    """When a difference is drift."""
+_BUDGET = re.compile(r"(\d+(?:\.\d+)?) per (?:(\d+) )?(day|week|month|quarter|year)s?")
+_YEAR = timedelta(days=365.25)
+_PERIODS = {
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+    "month": _YEAR / 12,
+    "quarter": _YEAR / 4,
+    "year": _YEAR,
+}
 
-    alpha: float = Field(0.01, gt=0, lt=1, description="error level of one window, over all tests together")
+
+def _budget(value: Any) -> str:
+    """A rate of false alarms."""
+    match = _BUDGET.fullmatch(str(value).strip())
+    if not match or not float(match[1]) or match[2] == "0":
+        raise ValueError(
+            "wanted a number of alarms and a period, for example 1 per year, 2 per quarter or 1 per 5 years"
+        )
+    return match[0]
+
+
+class PolicySettings(_Model):
+    """When a difference is drift: how often the monitor may be wrong, and how much change is no news."""
+
+    false_alarms: Annotated[str, BeforeValidator(_budget)] = Field(
+        "1 per year", description="how many false alarms are bearable, on average at most"
+    )
+    tolerance: float = Field(0.02, ge=0, lt=1, description="share of traffic that may change without a ticket")
     minimum_sample: int = Field(50, ge=1, description="with fewer records there is no verdict")
-    floors: dict[str, float] = Field(default_factory=dict, description="smallest effect worth a ticket, by detector")
+    calm: int = Field(3, ge=1, description="looks in a row without a difference before drift counts as over")
+    season: Duration | None = Field(
+        None,
+        description="compare only with windows of the same place in this period: 1w for hours of the week, 1d, ...",
+    )
+    keep: int = Field(1_000, ge=64, description="windows whose block sums are kept to compare with")
+
+    def run_length(self, schedule: Schedule) -> float:
+        """Looks between two false alarms that the budget allows."""
+        number, count, unit = _BUDGET.findall(self.false_alarms)[0]
+        return int(count or 1) * _PERIODS[unit] / schedule.mean_length / float(number)
 
 
 class SelectionSettings(_Model):
@@ -263,6 +303,14 @@ class MonitorSettings(_Model):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{what}: {', '.join(twice)} is listed twice; give one of them another name")
+        if self.policy.run_length(self.schedule) < 2:
+            raise ValueError(
+                f"policy.false_alarms: {self.policy.false_alarms} with a look every {self.schedule.every} leaves no calm "
+                "look between two; allow fewer, or look more often"
+            )
+        season = self.policy.season
+        if season is not None and (not season or season % self.schedule.mean_length):
+            raise ValueError(f"policy.season is no whole number of windows of {self.schedule.every}")
         known = ("predicted", "label", *self.fields.segments)
         if self.sample.stratify not in (None, *known):
             raise ValueError(f"sample.stratify: {self.sample.stratify!r} is none of {', '.join(known)}")

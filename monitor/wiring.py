@@ -19,6 +19,7 @@ from monitor.embedders.cache import CachedEmbedder
 from monitor.embedders.canaries import canary_vectors
 from monitor.embedders.unit_rows import to_dataset
 from monitor.errors import ArtifactError, ConfigError
+from monitor.past import Memory
 from monitor.pipeline import Monitor
 from monitor.reference import Shelf, assemble, split_protected
 from monitor.sampling import draw
@@ -77,7 +78,13 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
         canary_embedder=bare,
         load_reference=_cached_loader(open_shelf(settings), store, monitor.name),
         detectors=detectors,
-        policy=Policy(**monitor.policy.model_dump()),
+        policy=Policy(
+            run_length=monitor.policy.run_length(monitor.schedule),
+            **monitor.policy.model_dump(include={"tolerance", "minimum_sample", "calm"}),
+        ),
+        memory=_memory(),
+        season=monitor.policy.season,
+        keep=monitor.policy.keep,
         strategy=plugins.build("selection", monitor.selection.strategy.kind, monitor.selection.strategy.options),
         budget=monitor.selection.budget,
         tickets={part.name: plugins.build("tickets", part.kind, part.options) for part in monitor.tickets},
@@ -99,6 +106,18 @@ def _cached_loader(shelf: Shelf, store: Store, name: str) -> Callable[[], Refere
         return held[0]
 
     return load
+
+
+def _memory() -> Callable[[Reference], Memory]:
+    """What looking back at a reference needs, made once per version."""
+    held: list[tuple[str, Memory]] = []
+
+    def of(reference: Reference) -> Memory:
+        if not held or held[0][0] != reference.fingerprint:
+            held[:] = [(reference.fingerprint, Memory.of(reference))]
+        return held[0][1]
+
+    return of
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,14 +50,17 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "metrics": ({"values", "store"}, {"prometheus_client"}),
     "logs": (set(), set()),
     "windows": ({"values"}, set()),
-    "desk": ({"values", "decide", "store"} | PARTS, set()),
-    "publish": ({"values", "errors", "desk", "report", "store", "logs"}, set()),
+    "calibration": ({"values", "detectors", "sketches"}, {"numpy"}),
+    "past": ({"values", "sketches", "store"}, set()),
+    "looks": ({"values", "decide", "desk", "past", "sketches", "store"}, {"numpy"}),
+    "desk": ({"values", "decide", "past", "store"} | PARTS, set()),
+    "publish": ({"values", "errors", "decide", "desk", "report", "store", "logs"}, set()),
     "pipeline": (
-        {"values", "errors", "sampling", "decide", "desk", "publish", "embedders", "logs"},
+        {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"},
         {"numpy"},
     ),
     "wiring": (
-        {"values", "errors", "settings", "plugins", "pipeline", "reference", "sampling", "store", "decide"}
+        {"values", "errors", "settings", "plugins", "pipeline", "reference", "sampling", "store", "decide", "past"}
         | {"sources", "embedders", "detectors"},
         {"numpy", "pyarrow"},
     ),
@@ -72,6 +75,7 @@ ANYTHING = {"cli"}
 PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detectors", "selection", "report"} | {
     "sketches",
     "causes",
+    "calibration",
 }
 IMPURE_MODULES = {"os", "time", "random", "logging", "pathlib", "io", "subprocess", "socket", "shutil", "tempfile"}
 GLOBAL_GENERATORS = {

@@ -174,7 +174,7 @@ def test_record_text_is_in_the_store_the_export_and_the_ticket_alone(nosy, caplo
         nosy(*words)
     nosy.heard.append(caplog.text)
     states = {run["window"]["start"][:10]: run["decision"]["state"] for run in json.loads(nosy("runs", "--json").out)}
-    assert states == {"2026-03-02": "drifted", "2026-03-03": "stable", "2026-03-04": "failed"}, nosy("runs").out
+    assert states == {"2026-03-02": "drifted", "2026-03-03": "recovering", "2026-03-04": "failed"}, nosy("runs").out
     nosy.assert_discreet()
     holders = {
         path.relative_to(nosy.folder).parts[0]

@@ -117,7 +117,10 @@ def test_a_missing_reference_is_a_failed_run_that_says_what_to_do(drift_monitor,
 def test_the_whole_loop(drift_monitor, shop):
     code, out, _ = backfill(drift_monitor)
     assert code == 0
-    assert [line.split()[2] for line in out.splitlines()] == ["stable:", "stable:", "drifted:"]
+    assert out.splitlines()[0] == (
+        "1 alarms in 3 looks (2026-03-04); the budget of 1 per year allows 0.0082 false ones."
+    )
+    assert [line.split()[2] for line in out.splitlines()[1:]] == ["stable:", "stable:", "drifted:"]
 
     runs = json.loads(drift_monitor("runs", "--json")[1])
     assert [run["decision"]["state"] for run in runs] == ["drifted", "stable", "stable"]

@@ -22,7 +22,7 @@ from run_examples import LEASE, START, WEEK, calm, draft, export, failed, finish
 from monitor import __version__
 from monitor.metrics import CONTENT_TYPE, METRICS, StoreCollector, render
 from monitor.store import Store
-from monitor.values import Measurement
+from monitor.values import Calibration, Level, Measurement
 
 LAG = timedelta(hours=2)
 
@@ -36,7 +36,22 @@ def play(store):
     claim = store.claim("support", week(0), "a", START, LEASE, retry_failed=True)
     run = finished(claim)
     share = {"share_reference": 0.125, "share_current": 0.25}
-    run = replace(run, measurements=(*run.measurements[:2], replace(run.measurements[2], detail=share)))
+    evidence = {
+        "evidence": 512.0,
+        "run_length": 365.25,
+        "tolerance": 0.02,
+        "martingale": 31.5,
+        "budget_spent": 0.25,
+        "alarms": 1.0,
+        "alarm_since": 1.768176e9,
+        "sr change|embeddings|": 512.0,
+    }
+    run = replace(
+        run,
+        measurements=(*run.measurements[:2], replace(run.measurements[2], detail=share)),
+        decision=replace(run.decision, evidence=evidence),
+    )
+    store.keep_calibration(Calibration("support", START, 3, Level(200, 0.05, 0.025, 0.125), None, 0.03125))
     store.save(claim, run, tickets={"file": draft(run)}, exports={"files": export(run)})
     store.import_labels("support", {"r1": "refund"}, by="ana", now=START + WEEK)
     store.claim("sales", week(0), "a", START, LEASE)
@@ -107,6 +122,18 @@ drift_monitor_effect_high{detector="mmd",monitor="support",segment="country=DE",
 drift_monitor_effect_high{detector="class_balance",monitor="support",segment="",subject="class:refund"} 0.15
 drift_monitor_p_value{detector="mmd",monitor="support",segment="",subject="embeddings"} 0.001
 drift_monitor_p_value{detector="mmd",monitor="support",segment="country=DE",subject="embeddings"} 0.002
+drift_monitor_evidence{monitor="support"} 512.0
+drift_monitor_evidence_limit{monitor="support"} 365.25
+drift_monitor_tolerance_ratio{monitor="support"} 0.02
+drift_monitor_martingale{monitor="support"} 31.5
+drift_monitor_false_alarms_expected{monitor="support"} 0.25
+drift_monitor_alarms{monitor="support"} 1.0
+drift_monitor_alarm_start_timestamp_seconds{monitor="support"} 1.768176e+09
+drift_monitor_calibrated_level_ratio{bound="measured",data="reference",monitor="support"} 0.05
+drift_monitor_calibrated_level_ratio{bound="low",data="reference",monitor="support"} 0.025
+drift_monitor_calibrated_level_ratio{bound="high",data="reference",monitor="support"} 0.125
+drift_monitor_calibrated_timestamp_seconds{monitor="support"} 1.7675712e+09
+drift_monitor_suggested_tolerance_ratio{monitor="support"} 0.03125
 drift_monitor_class_share_ratio{class="refund",data="reference",monitor="support"} 0.125
 drift_monitor_class_share_ratio{class="refund",data="current",monitor="support"} 0.25
 drift_monitor_candidates{monitor="support"} 2.0

@@ -116,7 +116,11 @@ def counted(rejected: Mapping[str, int]) -> str:
 
 def without_texts(run: Run) -> Run:
     """The run as it may be printed and end in a log: whole records are in its export alone."""
-    return replace(run, candidates=tuple(replace(candidate, text=None) for candidate in run.candidates))
+    decision = run.decision
+    if decision is not None:
+        decision = replace(decision, findings=tuple(replace(cause, terms=()) for cause in decision.findings))
+    candidates = tuple(replace(candidate, text=None) for candidate in run.candidates)
+    return replace(run, decision=decision, candidates=candidates)
 
 
 def print_json(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""Commands that close the loop: export candidates, import their labels, accept a change."""
+"""Commands that close the loop: export candidates, import their labels."""
 
 from __future__ import annotations
 
@@ -17,17 +17,14 @@ from monitor.cli.console import (
     now,
     open_current_store,
     print_json,
-    read_time,
     settings_of,
     stdout,
 )
 from monitor.cli.reading import WindowOption, find_run
-from monitor.decide import key_of
 from monitor.errors import ConfigError
 from monitor.exporters import Exporter
 from monitor.publish import export_of
 from monitor.sources.fields import Fields
-from monitor.values import Baseline
 
 __all__ = ["add_to"]
 
@@ -92,33 +89,6 @@ def import_labels(
         )
 
 
-def accept(
-    by: Annotated[str, typer.Option("--by", help="Who accepts it.")],
-    reason: Annotated[str, typer.Option("--reason", help="Why the change is wanted or harmless.")],
-    config_path: ConfigOption = DEFAULT_CONFIG,
-    monitor: MonitorOption = None,
-    window: WindowOption = None,
-    until: Annotated[str | None, typer.Option("--until", help="When the acceptance ends; default: never.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be accepted.")] = False,
-) -> None:
-    """Accept the gap that a run measured: from now on only what exceeds it alarms."""
-    settings = settings_of(config_path)
-    with open_current_store(settings) as store:
-        run = find_run(settings, store, monitor, window)
-        effects = {key_of(m): max(m.effect, m.high) for m in run.measurements if m.p_value is not None}
-        if not effects:
-            raise ConfigError(f"the run of {run.window} measured nothing that could be accepted")
-        end = read_time(until, "--until") if until else None
-        baseline = Baseline(run.monitor, run.window.start, by, reason, now(), end, effects)
-        if not dry_run:
-            store.accept_baseline(baseline)
-    said = "would be accepted" if dry_run else "accepted"
-    stdout.print(
-        f"{len(effects)} effects of {run.window} {said} by {by}" + (f" until {end.isoformat()}" if end else ""),
-        soft_wrap=True,
-    )
-
-
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     app.command("export")(export)
@@ -126,7 +96,3 @@ def add_to(app: typer.Typer) -> None:
     labels.command("import")(import_labels)
     labels.callback()(lambda: None)
     app.add_typer(labels, name="labels")
-    baseline = typer.Typer(help="Changes the owner accepts.", no_args_is_help=True)
-    baseline.command("accept")(accept)
-    baseline.callback()(lambda: None)
-    app.add_typer(baseline, name="baseline")

@@ -40,6 +40,7 @@ _STYLES = {
     State.STABLE: "green",
     State.WATCH: "yellow",
     State.DRIFTED: "bold red",
+    State.RECOVERING: "cyan",
     State.INSUFFICIENT: "dim",
     State.FAILED: "magenta",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -42,8 +43,12 @@ FailOption = Annotated[bool, typer.Option("--fail-on-drift", help="Exit with 3 w
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say which windows would run; read and send nothing.")]
 
 
-def _run_all(settings: Settings, monitor: MonitorSettings, store: Store, windows: Sequence[Window]) -> list[Run]:
+def _run_all(
+    settings: Settings, monitor: MonitorSettings, store: Store, windows: Sequence[Window], *, send: bool = True
+) -> list[Run]:
     wired = wire(settings, monitor, store)
+    if not send:
+        wired = replace(wired, tickets={}, exports={})
     done = []
     with progress_bar() as progress:
         desk = Desk(store, store.now, worker_name(), settings.serve.lease, progress=progress)
@@ -130,6 +135,10 @@ def backfill(
     end: Annotated[str, typer.Option("--to", help="End of the last window, ISO 8601.")],
     config_path: ConfigOption = DEFAULT_CONFIG,
     monitor: MonitorOption = None,
+    send: Annotated[
+        bool,
+        typer.Option("--send/--no-send", help="Open tickets and write exports, or only see what would have alarmed."),
+    ] = True,
     fail_on_drift: FailOption = False,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
@@ -144,8 +153,23 @@ def backfill(
         _announce({one.name: windows}, as_json=as_json)
         return
     with open_current_store(settings) as store:
-        runs = _run_all(settings, one, store, windows)
+        runs = _run_all(settings, one, store, windows, send=send)
+    if not as_json:
+        _say_alarms(one, runs)
     _finish(runs, as_json=as_json, fail_on_drift=fail_on_drift)
+
+
+def _say_alarms(one: MonitorSettings, runs: Sequence[Run]) -> None:
+    """What alarmed, and how much of it chance could explain."""
+    raised = [
+        run for run in runs if run.decision and run.decision.evidence.get("alarm_since") == run.window.end.timestamp()
+    ]
+    named = ", ".join(run.window.start.date().isoformat() for run in raised)
+    stdout.print(
+        f"{len(raised)} alarms in {len(runs)} looks{f' ({named})' if named else ''}; the budget of "
+        f"{one.policy.false_alarms} allows {len(runs) / one.policy.run_length(one.schedule):.2g} false ones.",
+        soft_wrap=True,
+    )
 
 
 def serve(config_path: ConfigOption = DEFAULT_CONFIG) -> None:

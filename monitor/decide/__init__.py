@@ -1,26 +1,39 @@
-"""Measurements in, verdict out: what is certain, what is large enough to matter, what moved, and the sentences that say so.
+"""Measurements and history in, verdict out: whether something has changed, how sure that is, and what moved.
 
-Drift takes two keys. *Certain*: the p-value, corrected for everything else that was tested on this window, is at most
-``alpha``. *Large*: the effect reaches the floor of its detector, or its whole interval exceeds what the owner has
-accepted. Certain but not large is ``watch``, and so is an interval that lies above the floor without being certain.
-
-Correction: a detector corrects the p-values of one segment for each other, so its smallest one stands for it. Holm's
-method is applied over detectors, and over (detector, segment) pairs; when there are segments, all traffic gets one half of
-``alpha`` and the segments the other, so that many segments do not blunt the look at the whole.
+Two questions are kept apart. *Has traffic changed against the accepted past?* is answered by the measurements of ``change``,
+whose p-values are turned into evidence that adds up over windows, scales, subjects and segments; an alarm takes evidence over the
+limit of the false-alarm budget and a change that surely exceeds the tolerance (:mod:`monitor.decide.alarm`). *How far is
+traffic from the training reference?* is answered by the detectors: they tell what moved once an alarm is on, and otherwise are
+a standing gap that is reported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from monitor.decide.findings import FLOORS, Finding, Policy, corrected_p_values, findings_of, key_of
-from monitor.decide.reasons import calm, covered, explain, too_few, watch
+from monitor.decide.alarm import LATELY, Alarm, carried, judge
+from monitor.decide.evidence import bet_on, e_bh, shiryaev_roberts
+from monitor.decide.findings import CHANGE, Finding, corrected_p_values, findings_of, key_of
+from monitor.decide.ledger import Ledger, opened, rising_for, scale_of, stretch_of
+from monitor.decide.policy import Policy
+from monitor.decide.reasons import explain, gap
+from monitor.decide.sentences import could_not_look, say, too_few
 from monitor.values import Baseline, Counts, Decision, Measurement, State
 
-__all__ = ["FLOORS", "Policy", "corrected_p_values", "decide", "key_of"]
-
-_WATCHED = 3
+__all__ = [
+    "LATELY",
+    "Policy",
+    "bet_on",
+    "corrected_p_values",
+    "decide",
+    "e_bh",
+    "key_of",
+    "opened",
+    "rising_for",
+    "shiryaev_roberts",
+    "stretch_of",
+]
 
 
 def decide(
@@ -31,35 +44,62 @@ def decide(
     history: Sequence[Decision] = (),
     *,
     at: datetime,
+    stamp: Mapping[str, float] | None = None,
 ) -> Decision:
     """The verdict on one window that ends ``at``.
 
-    ``baselines`` are accepted gaps: only what certainly exceeds them alarms. ``history`` holds earlier verdicts, newest
-    first; this policy judges each window by itself and reads none of it.
+    ``history`` holds the verdicts since the baseline began, newest first; the newest carries the evidence so far, in its own
+    ``evidence``; ``stamp`` is kept in it, and tells later ones what this one was judged against. ``baselines`` are gaps to the reference that the owner has accepted.
     """
-    seen = {"sampled": float(counts.sampled)}
+    last = history[0] if history else None
+    looked = [m for m in measurements if m.detector == CHANGE]
     if counts.sampled < policy.minimum_sample:
-        return Decision(State.INSUFFICIENT, (too_few(policy, counts),), evidence=seen)
-    findings = findings_of(policy, measurements, baselines, at)
-    if not findings:
-        reason = "No verdict: no detector had enough comparable records on both sides; use longer windows."
-        return Decision(State.INSUFFICIENT, (reason,), evidence=seen)
-    evidence = seen | _evidence(policy, findings)
-    drifted = tuple(f.subject for f in findings if f.drifted)
-    if drifted:
-        causes, reasons = explain(findings, measurements)
-        return Decision(State.DRIFTED, (*reasons, *covered(findings)), drifted, causes, evidence)
-    watched = sorted((f for f in findings if f.worth_watching), key=lambda f: (f.p, f.subject))
-    if watched:
-        reasons = tuple(watch(policy, f) for f in watched[:_WATCHED])
-        return Decision(State.WATCH, (*reasons, *covered(findings)), evidence=evidence)
-    return Decision(State.STABLE, covered(findings) or (calm(counts, findings),), evidence=evidence)
+        # Windows put together can be looked at when one alone cannot.
+        looked = [m for m in looked if scale_of(m.subject) > 1]
+    # A window without records leaves nothing that later looks could span: it is no look.
+    ledger = Ledger.of(last).after(looked) if counts.sampled else Ledger.of(last)
+    if not any(m.p_value is not None for m in looked):
+        few = counts.sampled < policy.minimum_sample
+        reason = too_few(policy, counts) if few else could_not_look(looked)
+        evidence = carried(last) | ledger.as_evidence() | _seen(policy, counts, ledger, stamp)
+        return Decision(State.INSUFFICIENT, (reason,), evidence=evidence)
+    alarm, kept = judge(policy, ledger, looked, last, at.timestamp())
+    findings = findings_of(measurements, baselines, at)
+    evidence = _seen(policy, counts, kept, stamp) | kept.as_evidence() | alarm.as_evidence() | _gaps(findings)
+    said = say(policy, alarm, ledger, counts, looked)
+    if alarm.state is not State.DRIFTED:
+        return Decision(alarm.state, (*said, *gap(findings)), evidence=evidence)
+    causes, reasons = explain(findings, measurements)
+    subjects = tuple(f.subject for f in findings if f.drifted) or _subjects(alarm)
+    return Decision(alarm.state, (*said, *reasons), subjects, causes or _causes(alarm), evidence)
 
 
-def _evidence(policy: Policy, findings: Sequence[Finding]) -> dict[str, float]:
-    """Numbers the verdict rests on: the smallest corrected p-value, over all and by detector, and how many were tested."""
-    evidence = {"alpha": policy.alpha, "tests": float(len(findings)), "corrected_p": min(f.p for f in findings)}
+def _subjects(alarm: Alarm) -> tuple[str, ...]:
+    parts = [key.split("|", 2) for key in alarm.named]
+    return tuple(f"{detector} {subject}" + (f" ({where})" if where else "") for detector, subject, where in parts)
+
+
+def _causes(alarm: Alarm) -> tuple[str, ...]:
+    """What changed by the name of the stream, where no comparison with the reference tells more."""
+    balance = bool(alarm.named) and all(key.split("|")[1].startswith("classes") for key in alarm.named)
+    return ("class balance",) if balance else ("content",)
+
+
+def _seen(policy: Policy, counts: Counts, ledger: Ledger, stamp: Mapping[str, float] | None) -> dict[str, float]:
+    """``budget_spent``: false alarms to be expected by now at most, were nothing to change."""
+    return {
+        "sampled": float(counts.sampled),
+        "run_length": policy.run_length,
+        "tolerance": policy.tolerance,
+        "budget_spent": ledger.looks / policy.run_length,
+        **(stamp or {}),
+    }
+
+
+def _gaps(findings: Sequence[Finding]) -> dict[str, float]:
+    """Smallest corrected p-value of the comparisons with the reference, over all and by detector."""
+    found: dict[str, float] = {}
     for f in findings:
-        name = f"corrected_p {f.measurement.detector}"
-        evidence[name] = min(f.p, evidence.get(name, 1.0))
-    return evidence
+        for name in ("corrected_p", f"corrected_p {f.measurement.detector}"):
+            found[name] = min(f.p, found.get(name, 1.0))
+    return found

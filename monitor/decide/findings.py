@@ -1,50 +1,29 @@
-"""The two keys of a measurement, and the policy they are cut for."""
+"""The gap to the reference: which measurements are certain and large, so that what moved can be named."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from monitor.values import Baseline, Measurement
 
-__all__ = ["BALANCE", "FLOORS", "WITHIN", "Finding", "Policy", "corrected_p_values", "findings_of", "key_of"]
+__all__ = ["BALANCE", "CERTAIN", "CHANGE", "FLOORS", "WITHIN", "Finding", "corrected_p_values", "findings_of", "key_of"]
 
 FLOORS: Mapping[str, float] = {"mmd": 0.001, "ks": 0.05, "class_balance": 0.05}
-"""Smallest effect worth a ticket, by detector, in the detector's unit; 0 for a detector that is not listed."""
+"""Smallest effect worth a word, by detector, in the detector's unit; 0 for a detector that is not listed."""
 
 BALANCE = "class_balance"
 """The detector of class shares; its subject ``classes`` is the one that is tested."""
 
+CHANGE = "change"
+"""The comparison with the accepted past, which alarms rest on; everything else compares with the reference."""
+
+CERTAIN = 0.01
+"""Error level of one window over all comparisons with the reference together."""
+
 WITHIN = "within classes"
 """Subjects that end so compare rows of one class only: no swing of classes moves them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """When a difference is drift.
-
-    alpha           error level of one window over all tests together, in (0, 1)
-    minimum_sample  with fewer sampled records there is no verdict
-    floors          smallest effect worth a ticket, by detector; :data:`FLOORS` for those not named
-    """
-
-    alpha: float = 0.01
-    minimum_sample: int = 50
-    floors: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha is {self.alpha}; it must lie between 0 and 1")
-        if self.minimum_sample < 1:
-            raise ValueError(f"minimum_sample is {self.minimum_sample}; it must be at least 1")
-        for name, floor in self.floors.items():
-            if not floor >= 0:
-                raise ValueError(f"the floor of {name} is {floor}; it must be 0 or more")
-
-    def floor_of(self, detector: str) -> float:
-        """Smallest effect of this detector that is worth a ticket."""
-        return self.floors.get(detector, FLOORS.get(detector, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +63,6 @@ class Finding:
         """Would have alarmed but for the accepted baseline."""
         return self.certain and not self.large and self.accepted is not None and self.measurement.effect >= self.floor
 
-    @property
-    def worth_watching(self) -> bool:
-        """One key has turned."""
-        above = self.large and self.measurement.low >= self.floor > 0
-        return not self.covered and not self.drifted and (self.certain or above)
-
 
 def key_of(measurement: Measurement) -> str:
     """Names what was measured, the same in every window: ``detector|subject|segment``."""
@@ -127,17 +100,16 @@ def _accepted(baselines: Sequence[Baseline], at: datetime) -> dict[str, float]:
     return effects
 
 
-def findings_of(
-    policy: Policy, measurements: Sequence[Measurement], baselines: Sequence[Baseline], at: datetime
-) -> list[Finding]:
-    """Every tested measurement with its keys; ``at`` is the end of the window, when baselines must still hold."""
-    accepted, corrected = _accepted(baselines, at), corrected_p_values(measurements)
+def findings_of(measurements: Sequence[Measurement], baselines: Sequence[Baseline], at: datetime) -> list[Finding]:
+    """Every comparison with the reference that was tested; ``at`` is the end of the window, when baselines must still hold."""
+    compared = [m for m in measurements if m.detector != CHANGE]
+    accepted, corrected = _accepted(baselines, at), corrected_p_values(compared)
     found = []
-    for m in measurements:
+    for m in compared:
         key = key_of(m)
         if m.p_value is None:
             continue
-        floor, gap = policy.floor_of(m.detector), accepted.get(key)
+        floor, gap = FLOORS.get(m.detector, 0.0), accepted.get(key)
         large = m.effect >= floor and (gap is None or m.low > gap)
-        found.append(Finding(m, corrected[key], corrected[key] <= policy.alpha, large, floor, gap))
+        found.append(Finding(m, corrected[key], corrected[key] <= CERTAIN, large, floor, gap))
     return found

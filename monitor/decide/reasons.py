@@ -1,13 +1,13 @@
-"""What moved, and the sentences that say so to people who are paged at night."""
+"""What moved against the reference, and the sentences that say so to people who are paged at night."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from monitor.decide.findings import Finding, Policy
-from monitor.values import Counts, Measurement
+from monitor.decide.findings import Finding
+from monitor.values import Measurement
 
-__all__ = ["calm", "causes_of", "covered", "explain", "too_few", "watch"]
+__all__ = ["causes_of", "explain", "gap", "listed", "percent"]
 
 _ATTRIBUTION = 0.02
 _NAMED = 3
@@ -47,7 +47,7 @@ def explain(
         where = f"In {segment}: " if segment else ""
         reasons += [where + sentence for sentence in _sentences(by_segment[segment], shares, moved[segment])]
     if order[len(told) :]:
-        reasons.append(f"Also moved: {_listed(order[len(told) :])}.")
+        reasons.append(f"Also moved: {listed(order[len(told) :])}.")
     named = {cause for causes in moved.values() for cause in causes}
     return tuple(c for c in ("content", "class balance") if c in named), tuple(reasons)
 
@@ -68,7 +68,7 @@ def _content(findings: Sequence[Finding]) -> str:
     first = min(drifted, key=lambda f: (f.p, f.measurement.detector != "mmd", f.subject))
     m = first.measurement
     also = [f"{f.measurement.detector} {f.measurement.subject}" for f in drifted if f is not first]
-    named = f"; also moved: {_listed(also)}" if also else ""
+    named = f"; also moved: {listed(also)}" if also else ""
     return (
         f"Content has moved: {m.detector} {m.subject} shows a difference of {m.effect:.3g} from the reference "
         f"(95 % interval {m.low:.3g} to {m.high:.3g}, corrected {_p(first.p)}, {m.n_current:,} records against "
@@ -82,7 +82,7 @@ def _balance(findings: Sequence[Finding], shares: Sequence[Measurement]) -> str:
     moved = sorted(moved, key=lambda m: (-abs(m.effect), m.subject))[:_NAMED]
     named = "".join(f"; {_share(m)}" for m in moved)
     return (
-        f"Class balance has moved: {_percent(balance.measurement.effect)} of traffic changed class "
+        f"Class balance has moved: {percent(balance.measurement.effect)} of traffic changed class "
         f"(corrected {_p(balance.p)}){named}."
     )
 
@@ -91,10 +91,10 @@ def _share(m: Measurement) -> str:
     name = m.subject.removeprefix("class:")
     before, now = m.detail["share_reference"], m.detail["share_current"]
     if not before:
-        return f"{name} is new with {_percent(now)} of traffic"
+        return f"{name} is new with {percent(now)} of traffic"
     if not now:
-        return f"{name} vanished from {_percent(before)} of traffic"
-    return f"{name} {'rose' if now > before else 'fell'} from {_percent(before)} to {_percent(now)} of traffic"
+        return f"{name} vanished from {percent(before)} of traffic"
+    return f"{name} {'rose' if now > before else 'fell'} from {percent(before)} to {percent(now)} of traffic"
 
 
 def _mix_explains(findings: Sequence[Finding]) -> list[str]:
@@ -106,42 +106,22 @@ def _mix_explains(findings: Sequence[Finding]) -> list[str]:
     return [f"The embeddings moved no further than the class mix explains (within classes {_p(min(within))})."]
 
 
-def watch(policy: Policy, finding: Finding) -> str:
-    """Why one key alone has turned."""
-    m = finding.measurement
-    size = f"effect {m.effect:.3g}, 95 % interval {m.low:.3g} to {m.high:.3g}"
-    if finding.certain:
-        return (
-            f"Worth watching: {finding.subject} differs (corrected {_p(finding.p)}), but by less than its floor of "
-            f"{finding.floor:.3g} ({size})."
+def gap(findings: Sequence[Finding]) -> tuple[str, ...]:
+    """What stands between the reference and traffic although nothing changes: no alarm, but a person should know."""
+    standing = sorted((f for f in findings if f.drifted), key=lambda f: (f.p, f.subject))
+    covered = [f.subject for f in findings if f.covered]
+    said = [f"Within the accepted baseline: {listed(covered)}."] if covered else []
+    if standing:
+        m = standing[0].measurement
+        said.append(
+            f"A gap to the training reference stands: {listed([f.subject for f in standing[:_NAMED]])} "
+            f"({m.effect:.3g}, 95 % interval {m.low:.3g} to {m.high:.3g}, corrected {_p(standing[0].p)})."
         )
-    return (
-        f"Worth watching: {finding.subject} looks large ({size}), but is not certain "
-        f"(corrected {_p(finding.p)}, wanted at most {policy.alpha:g})."
-    )
+    return tuple(said)
 
 
-def covered(findings: Sequence[Finding]) -> tuple[str, ...]:
-    """What would have alarmed but for the accepted baseline, if anything."""
-    names = [f.subject for f in findings if f.covered]
-    return (f"Within the accepted baseline: {_listed(names)}.",) if names else ()
-
-
-def calm(counts: Counts, findings: Sequence[Finding]) -> str:
-    """Why there is no drift."""
-    smallest = min(f.p for f in findings)
-    return f"No drift: {counts.sampled:,} records look like the reference (smallest corrected {_p(smallest)})."
-
-
-def too_few(policy: Policy, counts: Counts) -> str:
-    """How many records there were, and how many a verdict needs."""
-    return (
-        f"No verdict: {counts.sampled:,} usable {'record was' if counts.sampled == 1 else 'records were'} sampled and "
-        f"{policy.minimum_sample:,} are needed; use longer windows or lower policy.minimum_sample."
-    )
-
-
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -149,5 +129,6 @@ def _p(p: float) -> str:
     return "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """With one decimal where it tells something."""
     return f"{100 * share:.1f} %" if abs(share) < 0.0995 else f"{100 * share:.0f} %"

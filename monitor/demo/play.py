@@ -26,7 +26,14 @@ from monitor.report import excerpt
 __all__ = ["Play"]
 
 _MARK = "this folder belongs to drift-monitor demo and is replaced by the next one\n"
-_COLOURS = {"stable": "green", "watch": "yellow", "drifted": "bold red", "insufficient": "dim", "failed": "magenta"}
+_COLOURS = {
+    "stable": "green",
+    "watch": "yellow",
+    "drifted": "bold red",
+    "recovering": "cyan",
+    "insufficient": "dim",
+    "failed": "magenta",
+}
 
 
 class Play:

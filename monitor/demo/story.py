@@ -64,7 +64,7 @@ _DRIFTED = frozenset({"drifted"})
 WEEKS: tuple[Week, ...] = (
     *(Week("calm") for _ in range(6)),
     *(Week("holiday returns", 100, turned_up=_SWING, expect=_DRIFTED, cause="class balance") for _ in range(2)),
-    Week("calm"),
+    Week("calm", expect=frozenset({"stable", "watch", "recovering"})),
     Week("lamp recall and junk", 72, new={NEW_TOPIC: 36, JUNK: 12}, expect=_DRIFTED, cause="content"),
     Week("lamp recall and junk", 72, new={NEW_TOPIC: 44, JUNK: 14}, expect=_DRIFTED, cause="content"),
     Week("lamp recall and junk", 72, new={NEW_TOPIC: 40, JUNK: 12}, expect=_DRIFTED, cause="content"),

@@ -12,12 +12,22 @@ from types import TracebackType
 from typing import Self
 
 from monitor.errors import ClaimLost, StoreError
-from monitor.store import claims, history, outbox, overview, references, results, schema
+from monitor.store import calibrations, claims, history, outbox, overview, references, results, schema, sums
 from monitor.store import labels as label_rows
 from monitor.store.database import Database
-from monitor.store.entries import Claim, Delivery, DeliveryStatus, Due, LabelImport, Overview, ReferenceVersion
+from monitor.store.entries import (
+    Claim,
+    Delivery,
+    DeliveryStatus,
+    Due,
+    LabelImport,
+    Overview,
+    Past,
+    PastWindow,
+    ReferenceVersion,
+)
 from monitor.store.tables import runs
-from monitor.values import Baseline, Candidate, Decision, Draft, Export, Run, Window
+from monitor.values import Baseline, Calibration, Candidate, Decision, Draft, Export, Run, Window
 
 __all__ = [
     "Claim",
@@ -27,6 +37,8 @@ __all__ = [
     "Due",
     "LabelImport",
     "Overview",
+    "Past",
+    "PastWindow",
     "ReferenceVersion",
     "Store",
     "StoreError",
@@ -108,13 +120,14 @@ class Store:
         *,
         tickets: Mapping[str, Draft] | None = None,
         exports: Mapping[str, Export] | None = None,
+        past: Past | None = None,
     ) -> None:
-        """Write a finished run, done or failed, and its wishes by destination, all or nothing.
+        """Write a finished run, done or failed, its wishes by destination, and what later windows need of it, all or nothing.
 
         :class:`ClaimLost` when the window was taken over. A key that its destination has had before adds nothing.
         """
         with self._database.write() as connection:
-            results.save(connection, claim, run, tickets or {}, exports or {})
+            results.save(connection, claim, run, tickets or {}, exports or {}, past)
 
     def unfinished(self, monitor: str, now: datetime) -> Sequence[Window]:
         """Windows whose process died or gave them back, oldest first; some may lie before the watermark."""
@@ -185,6 +198,16 @@ class Store:
         with self._database.read() as connection:
             return history.history(connection, monitor, before, limit)
 
+    def past_windows(self, monitor: str, plan: str, before: datetime) -> Sequence[PastWindow]:
+        """Windows that start before then and whose block sums of this plan are kept, oldest first."""
+        with self._database.read() as connection:
+            return sums.past_windows(connection, monitor, plan, before)
+
+    def block_sums(self, runs: Sequence[str]) -> Mapping[str, Mapping[str, bytes]]:
+        """Block sums of these runs as they were saved, by run and segment."""
+        with self._database.read() as connection:
+            return sums.contents(connection, runs)
+
     def watermark(self, monitor: str) -> datetime | None:
         """End of the newest window that is done; a failed one leaves it where it was."""
         with self._database.read() as connection:
@@ -230,6 +253,16 @@ class Store:
         """Accept a gap from its window on."""
         with self._database.write() as connection:
             references.accept(connection, baseline)
+
+    def keep_calibration(self, calibration: Calibration) -> None:
+        """Keep the newest calibration of a monitor."""
+        with self._database.write() as connection:
+            calibrations.keep(connection, calibration)
+
+    def calibration(self, monitor: str) -> Calibration | None:
+        """The newest calibration of a monitor, if there was one."""
+        with self._database.read() as connection:
+            return calibrations.newest(connection).get(monitor)
 
     def baselines(self, monitor: str, at: datetime) -> Sequence[Baseline]:
         """Gaps accepted on windows that start before ``at`` and not run out by then, oldest first."""

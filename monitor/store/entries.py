@@ -8,9 +8,19 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from monitor.values import Draft, Export, Run, Window
+from monitor.values import Calibration, Draft, Export, Run, Window
 
-__all__ = ["Claim", "Delivery", "DeliveryStatus", "Due", "LabelImport", "Overview", "ReferenceVersion"]
+__all__ = [
+    "Claim",
+    "Delivery",
+    "DeliveryStatus",
+    "Due",
+    "LabelImport",
+    "Overview",
+    "Past",
+    "PastWindow",
+    "ReferenceVersion",
+]
 
 Wish = TypeVar("Wish", Draft, Export)
 
@@ -126,3 +136,31 @@ class Overview:
     exports: Mapping[tuple[str, str], int] = field(default_factory=dict)
     failures: Mapping[tuple[str, str], int] = field(default_factory=dict)
     reference: ReferenceVersion | None = None
+    calibration: Calibration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a run leaves for later windows to be compared with.
+
+    plan      fingerprint of how the sums are made
+    baseline  the baseline the window was judged against: the start of its first window in seconds since 1970, 0 for the reference
+    content   block sums as bytes, by segment; empty when there were no records
+    keep      windows whose sums are kept, drawn by chance, besides the newest
+    """
+
+    plan: str
+    baseline: float
+    content: Mapping[str, bytes]
+    keep: int = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class PastWindow:
+    """A window whose block sums are kept. ``accepted``: it raised no alarm; ``draw``: a number drawn for it by chance."""
+
+    run_id: str
+    window: Window
+    draw: int
+    accepted: bool
+    baseline: float

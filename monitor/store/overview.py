@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from monitor.store import calibrations
 from monitor.store.entries import Overview
 from monitor.store.history import latest
 from monitor.store.references import active
@@ -29,6 +30,7 @@ def overview(connection: Connection) -> list[Overview]:
     opened, written, failures = _by_status(connection, tickets), _by_status(connection, exports), _failures(connection)
     references = active(connection)
     marks = _watermarks(connection)
+    calibrated = calibrations.newest(connection)
     found = [
         Overview(
             monitor=row.name,
@@ -45,6 +47,7 @@ def overview(connection: Connection) -> list[Overview]:
             exports=written.get(row.name, {}),
             failures=failures.get(row.name, {}),
             reference=references.get(row.name),
+            calibration=calibrated.get(row.name),
         )
         for row in connection.execute(sa.select(monitors))
     ]

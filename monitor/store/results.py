@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from monitor.store import outbox, rows
+from monitor.store import outbox, rows, sums
 from monitor.store.claims import lost, ours
-from monitor.store.entries import Claim
+from monitor.store.entries import Claim, Past
 from monitor.store.tables import candidates, decisions, measurements, monitors, runs
 from monitor.values import Decision, Draft, Export, Run, RunStatus
 
@@ -35,7 +35,12 @@ def _check(claim: Claim, run: Run, exports: Mapping[str, Export]) -> Decision:
 
 
 def save(
-    connection: Connection, claim: Claim, run: Run, tickets: Mapping[str, Draft], exports: Mapping[str, Export]
+    connection: Connection,
+    claim: Claim,
+    run: Run,
+    tickets: Mapping[str, Draft],
+    exports: Mapping[str, Export],
+    past: Past | None = None,
 ) -> None:
     """Write the run and its wishes; :class:`ClaimLost` when the window has another owner by now."""
     decision = _check(claim, run, exports)
@@ -55,4 +60,6 @@ def save(
         connection.execute(sa.delete(table).where(table.c.run_id == run.id))
         if made:
             connection.execute(sa.insert(table), made)
+    if past is not None:
+        sums.save(connection, run, past)
     outbox.wish(connection, run, tickets, exports)

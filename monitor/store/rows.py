@@ -10,6 +10,7 @@ from sqlalchemy.engine import Row
 from monitor.values import (
     Baseline,
     Candidate,
+    Cause,
     Counts,
     Decision,
     Measurement,
@@ -134,12 +135,19 @@ def decision_row(run: Run, decision: Decision) -> dict[str, Any]:
         "subjects": decision.subjects,
         "causes": decision.causes,
         "evidence": decision.evidence,
+        "findings": [[c.name, c.sentence, c.evidence, c.terms, c.examples] for c in decision.findings],
     }
 
 
 def decision_of(row: Row[Any]) -> Decision:
     """A verdict from its row."""
-    return Decision(State(row.state), tuple(row.reasons), tuple(row.subjects), tuple(row.causes), row.evidence)
+    findings = tuple(
+        Cause(name, sentence, evidence, tuple(terms), tuple(examples))
+        for name, sentence, evidence, terms, examples in row.findings or ()
+    )
+    return Decision(
+        State(row.state), tuple(row.reasons), tuple(row.subjects), tuple(row.causes), row.evidence, findings
+    )
 
 
 def candidate_rows(run: Run) -> list[dict[str, Any]]:

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    UniqueConstraint,
+)
 
 from monitor.store.columns import Document, Moment, Number, Words
 
 __all__ = [
     "baselines",
+    "block_sums",
+    "calibrations",
     "candidates",
     "decisions",
     "exports",
@@ -117,6 +130,34 @@ decisions = Table(
     _needed("subjects", Document),
     _needed("causes", Document),
     _needed("evidence", Document),
+    Column("findings", Document),
+)
+
+block_sums = Table(
+    "block_sums",
+    metadata,
+    _of_run(),
+    Column("segment", Words, primary_key=True),
+    _needed("monitor", Words),
+    _needed("window_start", Moment),
+    _needed("window_end", Moment),
+    _needed("plan", Words),
+    _needed("draw", BigInteger),
+    _needed("accepted", Boolean),
+    _needed("baseline", Number),
+    _needed("content", LargeBinary),
+    Index(None, "monitor", "plan", "segment", "window_start"),
+)
+
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("monitor", Words, primary_key=True),
+    _needed("calibrated_at", Moment),
+    _needed("reference_version", Integer),
+    Column("reference", Document),
+    Column("past", Document),
+    _needed("tolerance", Number),
 )
 
 candidates = Table(

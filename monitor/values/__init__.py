@@ -5,6 +5,7 @@ Records travel as Arrow tables with the columns of :func:`record_schema`; a user
 
 from __future__ import annotations
 
+from monitor.values.calibration import Calibration, Level
 from monitor.values.records import (
     SEGMENT_PREFIX,
     Batch,
@@ -26,6 +27,7 @@ __all__ = [
     "Baseline",
     "Batch",
     "BlockSums",
+    "Calibration",
     "Candidate",
     "Cause",
     "Counts",
@@ -34,6 +36,7 @@ __all__ = [
     "Draft",
     "Export",
     "FloatArray",
+    "Level",
     "Measurement",
     "Neighbour",
     "Reference",

@@ -116,7 +116,8 @@ class Decision:
     reasons   finished sentences for people
     subjects  what drifted, as ``detector subject`` or ``detector subject (segment)``; empty unless drifted
     causes    short names of what moved: ``content``, ``class balance``; empty unless drifted
-    evidence  numbers the verdict rests on, such as the smallest corrected p-value
+    evidence  numbers the verdict rests on, such as the smallest corrected p-value; carries the evidence so far to the next
+    findings  what the difference comes from, the most important first; sought when an alarm is near
     """
 
     state: State
@@ -124,6 +125,7 @@ class Decision:
     subjects: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
     evidence: Mapping[str, float] = field(default_factory=dict)
+    findings: tuple[Cause, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

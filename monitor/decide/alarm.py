@@ -1,0 +1,98 @@
+"""From evidence to a state: two keys for an alarm, and no way out of one but several calm looks in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from monitor.decide.evidence import e_bh
+from monitor.decide.findings import CHANGE
+from monitor.decide.ledger import Ledger, opened, scale_of, what_of
+from monitor.decide.policy import Policy
+from monitor.values import Decision, Measurement, State
+
+__all__ = ["LATELY", "Alarm", "carried", "judge", "surely"]
+
+LATELY = " lately"
+"""Subjects that end so span the looks since the evidence began to rise; they are shown, and measure the effect, not tested."""
+
+_STILL = 0.01
+_NEAR = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Where the alarm stands after a look.
+
+    since    end of the window that raised it, in seconds since 1970; 0 when there is none
+    calm     looks in a row without a difference since it was last seen; in a stable one, those that ended it
+    raised   alarms since the baseline began
+    p        smallest p-value of this look over all streams, corrected for their number
+    named    keys of the streams that changed, the most certain first
+    effect   the comparison that says how large the change is, if there is one
+    """
+
+    state: State
+    since: float
+    calm: int
+    raised: int
+    p: float
+    named: tuple[str, ...]
+    effect: Measurement | None
+
+    def as_evidence(self) -> dict[str, float]:
+        """For the next verdict to carry on."""
+        sizes = {"effect": self.effect.effect, "effect_low": surely(self.effect)} if self.effect else {}
+        return {"alarm_since": self.since, "calm": float(self.calm), "alarms": float(self.raised), "p": self.p, **sizes}
+
+
+def surely(measurement: Measurement) -> float:
+    """The smallest size of a change in its interval, whichever way it goes; 0 when that holds no change too."""
+    return max(measurement.low, -measurement.high, 0.0)
+
+
+def carried(last: Decision | None) -> dict[str, float]:
+    """What a verdict without a look takes over of the alarm."""
+    kept = ("alarm_since", "calm", "alarms")
+    return {name: last.evidence[name] for name in kept if name in last.evidence} if last is not None else {}
+
+
+def judge(
+    policy: Policy, ledger: Ledger, looked: Sequence[Measurement], last: Decision | None, at: float
+) -> tuple[Alarm, Ledger]:
+    """The alarm after a look, and the evidence to carry on.
+
+    An alarm takes two keys: the evidence over all streams reaches ``policy.run_length``, and the change of one of the streams
+    that are named surely exceeds ``policy.tolerance``. It then stays until ``policy.calm`` looks in a row show
+    nothing at 1 %; the first of them makes it ``recovering``, and evidence begins anew once it is over.
+    """
+    before = carried(last)
+    raised, since = int(before.get("alarms", 0)), before.get("alarm_since", 0.0)
+    tested = [m for m in looked if m.p_value is not None]
+    p = min(1.0, len(tested) * min((m.p_value or 1.0 for m in tested), default=1.0))
+    shares = ledger.shares(policy.run_length)
+    named = e_bh(shares)
+    near = sorted((k for k in shares if shares[k] > 0), key=lambda k: (-shares[k], k))
+    effect = _largest(looked, named or tuple(near[:1]))
+    if opened(last):
+        still = p <= _STILL
+        calm = 0 if still else int(before.get("calm", 0)) + (1 if tested else 0)
+        if calm >= policy.calm:
+            return Alarm(State.STABLE, 0.0, calm, raised, p, (), effect), ledger.forgotten()
+        state = State.DRIFTED if still else State.RECOVERING
+        return Alarm(state, since, calm, raised, p, named, effect), ledger
+    if named and effect is not None and surely(effect) > policy.tolerance:
+        return Alarm(State.DRIFTED, at, 0, raised + 1, p, named, effect), ledger
+    watched = ledger.evidence >= _NEAR * policy.run_length
+    return Alarm(State.WATCH if watched else State.STABLE, 0.0, 0, raised, p, named, effect), ledger
+
+
+def _largest(looked: Sequence[Measurement], named: Sequence[str]) -> Measurement | None:
+    """Of the changes of the named streams, at any scale, the one that is surely largest."""
+    wanted = {what_of(key) for key in named}
+    ours = [
+        m
+        for m in looked
+        if m.detector == CHANGE and (m.segment, m.subject.removesuffix(LATELY).partition(" over ")[0]) in wanted
+    ]
+    return max(ours, key=lambda m: (surely(m), abs(m.effect), -scale_of(m.subject)), default=None)
