@@ -11,7 +11,7 @@ import numpy as np
 from monitor.decide import LATELY, opened, rising_for, stretch_of
 from monitor.desk import Desk, Monitor
 from monitor.past import Memory, choose, number_of, since_baseline
-from monitor.sketches import SCALES, block_sums, changes, compare, from_bytes, to_bytes
+from monitor.sketches import SCALES, block_sums, change_over, compare, dealt, from_bytes, to_bytes
 from monitor.store import Past, PastWindow
 from monitor.values import (
     Baseline,
@@ -88,14 +88,14 @@ def look(
         split = max(0, len(windows) - (scale - 1))
         for segment, mine in sums.items():
             recent = shelf.of([one.run_id for one in windows[split:]], segment)
-            before = shelf.accepted(windows[:split], segment)
             if len(recent) == scale - 1:
+                before = shelf.accepted(windows[:split], mine)
                 patience = _BRIEF if alarm else _patience(monitor.policy.run_length)
-                found += changes(before, recent, mine, memory.plan, scale, rng, scales=(scale,), refined=patience)
+                found += change_over(before, [*recent, mine], memory.plan, rng, refined=patience)
     # Under a season the last windows are of other places in it, and would show its rhythm.
     span = min(rising_for(since.history), _LATELY, len(windows)) if monitor.season is None else 0
     if span and "" in sums:
-        before = shelf.accepted(windows[: len(windows) - span], "")
+        before = shelf.accepted(windows[: len(windows) - span], sums[""])
         recent = shelf.of([one.run_id for one in windows[len(windows) - span :]], "")
         found += [
             replace(one, detector="change", subject=one.subject + LATELY, p_value=None)
@@ -111,8 +111,8 @@ def _patience(run_length: float) -> int:
 
 def counts_before(monitor: Monitor, window: Window, desk: Desk) -> list[Counts]:
     """What the windows before this one held, newest first."""
-    runs = desk.store.runs(monitor.name, limit=_COUNTED)
-    return [run.counts for run in runs if run.status is RunStatus.DONE and run.window.start < window.start]
+    runs = desk.store.runs(monitor.name, limit=_COUNTED, before=window.start)
+    return [run.counts for run in runs if run.status is RunStatus.DONE]
 
 
 def _due(monitor: Monitor, history: Sequence[Decision]) -> list[int]:
@@ -133,11 +133,11 @@ class _Shelf:
         self._season, self._window, self._baseline = season, window, baseline
         self._held: dict[str, Mapping[str, bytes]] = {}
 
-    def accepted(self, windows: Sequence[PastWindow], segment: str) -> list[BlockSums]:
-        """The accepted past of a segment among these windows."""
+    def accepted(self, windows: Sequence[PastWindow], like: BlockSums) -> list[BlockSums]:
+        """The accepted past of a segment among these windows; of the reference, as windows of this size."""
         choice = choose(windows, self._window, self._baseline, self._season)
-        first = self._memory.reference.get(segment) if choice.with_reference else None
-        return ([first] if first is not None else []) + self.of(choice.accepted, segment)
+        first = self._memory.reference.get(like.segment) if choice.with_reference else None
+        return ([] if first is None else dealt(first, like)) + self.of(choice.accepted, like.segment)
 
     def of(self, runs: Sequence[str], segment: str) -> list[BlockSums]:
         """The sums of these runs; a run without records of the segment has none."""

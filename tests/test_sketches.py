@@ -15,7 +15,7 @@ from worlds import World, dataset, reference, unit
 from monitor.detectors.blocks import blocks_of
 from monitor.detectors.kernels import gaussian_kernel
 from monitor.errors import ComparisonError
-from monitor.sketches import Accumulator, block_sums, coarsened, from_bytes, make_plan, reference_sums, to_bytes
+from monitor.sketches import Accumulator, block_sums, coarsened, dealt, from_bytes, make_plan, reference_sums, to_bytes
 from monitor.sketches.features import row_features
 from monitor.sketches.plan import COORDINATE_UNIT, FOURIER_UNIT, FOURIER_WIDTH, in_plan, orthogonal_frequencies
 from monitor.values import BlockSums
@@ -195,10 +195,22 @@ def test_reference_sums_hold_the_rows_the_plan_was_not_made_from():
     plan, made = plan_and_reference()
     everything = made.everything
     rest = int((~in_plan(everything, blocks_of(everything))).sum())
-    sums = reference_sums(plan, made)
+    sums = reference_sums(plan, made)[""]
     assert sums.rows.sum() == rest
     assert 100 < rest < 240
-    assert len(sums.rows) <= 256
+    assert len(sums.rows) <= 512
+
+
+def test_a_reference_is_dealt_into_windows_with_blocks_of_their_size():
+    plan, made = plan_and_reference()
+    whole = reference_sums(plan, made)[""]
+    like = block_sums(plan, window(60, 15), most_blocks=16)[""]
+    windows = dealt(whole, like)
+    assert {len(one.rows) for one in windows[:-1]} == {16}
+    assert sum(int(one.rows.sum()) for one in windows) == whole.rows.sum()
+    assert (sum(one.sums.sum(axis=0) for one in windows) == whole.sums.sum(axis=0)).all()
+    ratio = np.concatenate([one.rows for one in windows]).mean() / like.rows.mean()
+    assert 0.8 < ratio < 1.25
 
 
 @settings(max_examples=25, deadline=None)

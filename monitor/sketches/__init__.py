@@ -6,7 +6,7 @@ from monitor.sketches.change import change, compare
 from monitor.sketches.packing import from_bytes, to_bytes
 from monitor.sketches.plan import Plan, make_plan
 from monitor.sketches.scales import SCALES, change_over, changes
-from monitor.sketches.sums import Accumulator, block_sums, coarsened, reference_sums
+from monitor.sketches.sums import Accumulator, block_sums, coarsened, dealt, reference_sums
 
 __all__ = [
     "SCALES",
@@ -18,6 +18,7 @@ __all__ = [
     "changes",
     "coarsened",
     "compare",
+    "dealt",
     "from_bytes",
     "make_plan",
     "reference_sums",

@@ -17,7 +17,7 @@ from monitor.sketches.features import CHUNK, row_features
 from monitor.sketches.plan import CONFIDENCE_UNIT, Plan, in_plan
 from monitor.values import SEGMENT_PREFIX, BlockSums, Dataset, Reference
 
-__all__ = ["Accumulator", "block_sums", "coarsened", "reference_sums"]
+__all__ = ["Accumulator", "block_sums", "coarsened", "dealt", "reference_sums"]
 
 Codes = npt.NDArray[np.int64]
 
@@ -123,14 +123,19 @@ def block_sums(plan: Plan, data: Dataset, most_blocks: int = 16, segments: int =
     if not len(data):
         return {}
     groups = _grouped(data, blocks_of(data), most_blocks)
-    targets = [("", groups)]
+    return _summed(plan, data, [("", groups), *_by_segment(data, groups, segments)])
+
+
+def _by_segment(data: Dataset, groups: Codes, segments: int) -> list[tuple[str, Codes]]:
+    """Each row's group in the largest segments, -1 outside."""
+    targets = []
     for field in data.segments:
         values = data.column(SEGMENT_PREFIX + field)
         named, counts = np.unique([value or "" for value in values], return_counts=True)
         by_size = sorted(zip(named.tolist(), counts.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
         large = [value for value, count in by_size if value and count >= _FEWEST][:segments]
         targets += [(f"{field}={value}", np.where(values == value, groups, -1)) for value in large]
-    return _summed(plan, data, targets)
+    return targets
 
 
 def _summed(plan: Plan, data: Dataset, targets: list[tuple[str, Codes]]) -> dict[str, BlockSums]:
@@ -145,8 +150,10 @@ def _summed(plan: Plan, data: Dataset, targets: list[tuple[str, Codes]]) -> dict
     }
 
 
-def reference_sums(plan: Plan, reference: Reference, most_blocks: int = 256) -> BlockSums:
-    """Sums of the reference rows that the plan was not made from: what the standing gap is measured from."""
+def reference_sums(
+    plan: Plan, reference: Reference, most_blocks: int = 512, segments: int = 20
+) -> dict[str, BlockSums]:
+    """Sums of the reference rows that the plan was not made from, by segment as :func:`block_sums` gives them."""
     data = ordered(reference.everything)
     _check(plan, data)
     blocks = blocks_of(data)
@@ -154,7 +161,22 @@ def reference_sums(plan: Plan, reference: Reference, most_blocks: int = 256) -> 
     _, codes = np.unique(blocks.codes[kept], return_inverse=True)
     rest = Blocks(codes.astype(np.int64), int(codes.max(initial=-1)) + 1, blocks.rule)
     part = data.take(kept)
-    return _summed(plan, part, [("", _grouped(part, rest, most_blocks))])[""]
+    groups = _grouped(part, rest, most_blocks)
+    return _summed(plan, part, [("", groups), *_by_segment(part, groups, segments)])
+
+
+def dealt(reference: BlockSums, like: BlockSums) -> list[BlockSums]:
+    """Sums of a reference as windows of the size of another: as many blocks each, with about as many records.
+
+    Blocks change places in a test, so those of a large reference must not be larger than those of a window.
+    """
+    size = like.rows.sum() / max(len(like.rows), 1)
+    whole = coarsened(reference, max(1, round(float(reference.rows.sum() / max(size, 1.0)))))
+    starts = range(0, len(whole.rows), max(len(like.rows), 1))
+    return [
+        BlockSums(whole.plan, whole.segment, whole.rows[i : i + len(like.rows)], whole.sums[i : i + len(like.rows)])
+        for i in starts
+    ]
 
 
 def coarsened(window: BlockSums, most_blocks: int) -> BlockSums:

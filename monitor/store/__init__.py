@@ -183,10 +183,17 @@ class Store:
         with self._database.read() as connection:
             return history.run(connection, runs.c.id == run_id)
 
-    def runs(self, monitor: str | None = None, *, limit: int = 100, since: datetime | None = None) -> Sequence[Run]:
-        """Runs of any status whose window starts at or after ``since``, newest window first."""
+    def runs(
+        self,
+        monitor: str | None = None,
+        *,
+        limit: int = 100,
+        since: datetime | None = None,
+        before: datetime | None = None,
+    ) -> Sequence[Run]:
+        """Runs of any status whose window starts at or after ``since`` and before ``before``, newest window first."""
         with self._database.read() as connection:
-            return history.runs_of(connection, monitor, limit, since)
+            return history.runs_of(connection, monitor, limit, since, before)
 
     def latest_runs(self) -> Sequence[Run]:
         """Newest finished run of every monitor, done or failed, without its candidates."""

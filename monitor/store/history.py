@@ -50,13 +50,17 @@ def run(connection: Connection, which: sa.ColumnElement[bool]) -> Run | None:
     return next(iter(_whole(connection, connection.execute(sa.select(runs).where(which)))), None)
 
 
-def runs_of(connection: Connection, monitor: str | None, limit: int, since: datetime | None) -> list[Run]:
+def runs_of(
+    connection: Connection, monitor: str | None, limit: int, since: datetime | None, before: datetime | None = None
+) -> list[Run]:
     """Runs of any status, newest window first."""
     query = sa.select(runs).order_by(runs.c.window_start.desc(), runs.c.monitor).limit(limit)
     if monitor is not None:
         query = query.where(runs.c.monitor == monitor)
     if since is not None:
         query = query.where(runs.c.window_start >= since)
+    if before is not None:
+        query = query.where(runs.c.window_start < before)
     return _whole(connection, connection.execute(query))
 
 
