@@ -8,7 +8,7 @@ import numpy as np
 
 from monitor.detectors.blocks import blocks_of
 from monitor.detectors.segments import ordered
-from monitor.sketches import Plan, block_sums, change
+from monitor.sketches import Plan, block_sums, change, dealt
 from monitor.sketches.plan import in_plan
 from monitor.values import BlockSums, Dataset, Level, Measurement, Reference
 
@@ -65,8 +65,8 @@ def reference_against_itself(
     for done in range(rounds):
         order = rng.permutation(len(held_out))
         mine, rest = held_out.take(order[:size]), held_out.take(order[size:])
-        ours, theirs = block_sums(plan, mine).get(""), block_sums(plan, rest, most_blocks=256).get("")
-        one = _embeddings(change([theirs], ours, plan, rng, refined=999)) if ours and theirs else None
+        ours, theirs = block_sums(plan, mine).get(""), block_sums(plan, rest, most_blocks=512).get("")
+        one = _embeddings(change(dealt(theirs, ours), ours, plan, rng, refined=999)) if ours and theirs else None
         found += [one] if one is not None else []
         progress(done + 1, rounds)
     return found

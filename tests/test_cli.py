@@ -118,7 +118,7 @@ def test_the_whole_loop(drift_monitor, shop):
     code, out, _ = backfill(drift_monitor)
     assert code == 0
     assert out.splitlines()[0] == (
-        "1 alarms in 3 looks (2026-03-04); the budget of 1 per year allows 0.0082 false ones."
+        "1 alarm in 3 looks (2026-03-04); the budget of 1 per year allows 0.0082 false ones."
     )
     assert [line.split()[2] for line in out.splitlines()[1:]] == ["stable:", "stable:", "drifted:"]
 

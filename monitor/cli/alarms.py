@@ -27,7 +27,7 @@ from monitor.cli.reading import WindowOption, find_run
 from monitor.cli.reference import load_reference
 from monitor.decide import key_of
 from monitor.errors import ConfigError
-from monitor.past import Memory
+from monitor.past import Memory, phase_of
 from monitor.settings import MonitorSettings
 from monitor.sketches import compare as compare_sums
 from monitor.sketches import from_bytes
@@ -38,6 +38,7 @@ __all__ = ["add_to"]
 
 _SEED = 20_260_301
 _ROUNDS = 200
+_ENOUGH = 10
 
 
 def _past(store: Store, one: MonitorSettings, memory: Memory) -> list[PastWindow]:
@@ -67,7 +68,9 @@ def calibrate(
         rng = np.random.default_rng(_SEED)
         with progress_bar() as progress:
             drawn = reference_against_itself(memory.plan, held_out(reference), rows, rounds, rng, progress)
-        replayed = past_against_itself(memory.plan, past, rng)
+        replayed = [
+            m for some in _alike(one, windows) for m in past_against_itself(memory.plan, _sums(store, some), rng)
+        ]
         found = Calibration(
             one.name, now(), reference.version, _level(drawn), _level(replayed), tolerance_of(replayed or drawn)
         )
@@ -89,6 +92,14 @@ def calibrate(
         f"Budget: {one.policy.false_alarms}, one false alarm in {looks:,.0f} looks at most.",
     ):
         stdout.print(sentence, soft_wrap=True)
+
+
+def _alike(one: MonitorSettings, windows: list[PastWindow]) -> list[list[PastWindow]]:
+    """Windows that are compared with each other: all of them, or those of one place in the season; ten at least."""
+    found: dict[object, list[PastWindow]] = {}
+    for w in windows:
+        found.setdefault(one.policy.season and phase_of(w.window.start, one.policy.season), []).append(w)
+    return [some for some in found.values() if len(some) >= _ENOUGH]
 
 
 def _level(measured: list[Measurement]) -> Level | None:

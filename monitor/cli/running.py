@@ -166,7 +166,7 @@ def _say_alarms(one: MonitorSettings, runs: Sequence[Run]) -> None:
     ]
     named = ", ".join(run.window.start.date().isoformat() for run in raised)
     stdout.print(
-        f"{len(raised)} alarms in {len(runs)} looks{f' ({named})' if named else ''}; the budget of "
+        f"{len(raised)} {'alarm' if len(raised) == 1 else 'alarms'} in {len(runs)} looks{f' ({named})' if named else ''}; the budget of "
         f"{one.policy.false_alarms} allows {len(runs) / one.policy.run_length(one.schedule):.2g} false ones.",
         soft_wrap=True,
     )
