@@ -1,0 +1,79 @@
+"""What can be set: the settings file as typed, frozen models, and the parts it names."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from monitor.errors import ConfigError
+from monitor.secrets import Secret, Url
+from monitor.settings.model import Model
+from monitor.settings.monitors import FieldSettings, MonitorSettings
+from monitor.settings.parts import Part
+from monitor.settings.policy import PolicySettings
+from monitor.settings.schedule import Duration, Schedule
+
+__all__ = [
+    "ArtifactSettings",
+    "FieldSettings",
+    "MonitorSettings",
+    "Part",
+    "PolicySettings",
+    "Schedule",
+    "Settings",
+    "StoreSettings",
+]
+
+
+class StoreSettings(Model):
+    """The database: SQLite by default, PostgreSQL for several replicas."""
+
+    url: Url = Url("sqlite:///drift-monitor.db")
+    password: Secret | None = None
+
+
+class ArtifactSettings(Model):
+    """Where references are kept: a local folder or an object store."""
+
+    url: Url = Url("artifacts")
+    storage: dict[str, Any] = Field(
+        default_factory=dict, description="options of the object store, as fsspec knows them"
+    )
+
+
+class ServeSettings(Model):
+    """The service. It listens on loopback unless told otherwise."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(9464, ge=0, le=65535)
+    poll: Duration = Field(timedelta(seconds=30), description="how often to look for windows that are due")
+    lease: Duration = Field(timedelta(minutes=15), description="after this long without a sign a run counts as dead")
+    log_format: Literal["auto", "text", "json"] = "auto"
+
+
+class Settings(Model):
+    """The whole file."""
+
+    store: StoreSettings = StoreSettings()
+    artifacts: ArtifactSettings = ArtifactSettings()
+    cache: str | None = Field(".drift-monitor/embeddings.db", description="file of the embedding cache; null for none")
+    serve: ServeSettings = ServeSettings()
+    monitors: list[MonitorSettings] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _monitors_once(self) -> Settings:
+        names = [monitor.name for monitor in self.monitors]
+        if len(set(names)) < len(names):
+            raise ValueError(f"monitors: a name is used twice in {names}")
+        return self
+
+    def monitor(self, name: str | None) -> MonitorSettings:
+        """The monitor of this name; the only one when no name is given."""
+        known = {monitor.name: monitor for monitor in self.monitors}
+        if name is None and len(known) == 1:
+            return self.monitors[0]
+        if name not in known:
+            raise ConfigError(f"--monitor {name or ''}: there are {', '.join(known)}; name one of them")
+        return known[name]

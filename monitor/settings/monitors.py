@@ -1,0 +1,120 @@
+"""One monitor: its parts, its fields, its policy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, model_validator
+
+from monitor.settings.model import Model
+from monitor.settings.parts import Part, PartOf
+from monitor.settings.policy import PolicySettings
+from monitor.settings.schedule import Schedule
+
+__all__ = ["FieldSettings", "MonitorSettings"]
+
+
+class FieldSettings(Model):
+    """Which of the user's columns holds what."""
+
+    id: str = "id"
+    text: str | None = "text"
+    timestamp: str | None = Field("timestamp", description="null for training data without dates")
+    timezone: str | None = Field(
+        None, description="zone of times written without one, for example UTC; without it they are refused"
+    )
+    predicted: str | None = None
+    confidence: str | None = None
+    probabilities: str | dict[str, str] | None = Field(
+        None, description="a list, map or JSON column, or one column per class"
+    )
+    classes: list[str] | None = Field(None, description="order of the classes when probabilities is a list column")
+    label: str | None = Field(None, description="true label")
+    segments: list[str] | dict[str, str] = Field(default_factory=list, description="columns to slice by")
+    vector: str | None = Field(None, description="a list column of already-computed embeddings")
+    block: str | None = Field(
+        None, description="session, user or conversation of a record: records of one are not taken for independent"
+    )
+
+
+class SampleSettings(Model):
+    """How many records are drawn from a window."""
+
+    size: int = Field(2_000, ge=1)
+    stratify: str | None = Field(None, description="predicted, label or a segment name")
+    minimum: int = Field(0, ge=0, description="at least this many records of each stratum, where there are as many")
+    max_characters: int = Field(20_000, ge=1, description="longer texts are cut and counted")
+
+
+class ReferenceSettings(Model):
+    """The training data, and the held-out set the model must keep serving well."""
+
+    train: Annotated[Part, PartOf("sources")]
+    protected: Annotated[Part | None, PartOf("sources")] = None
+    protected_share: float = Field(
+        0.3, gt=0, lt=1, description="split off the training data when no protected source is given"
+    )
+    size: int = Field(10_000, ge=1, description="at most this many records are kept, drawn as from a window")
+    fields: FieldSettings | None = Field(
+        None, description="columns of the training data, when they differ from production's"
+    )
+
+
+class SelectionSettings(Model):
+    """What to propose for labelling when drift is real."""
+
+    strategy: Annotated[Part, PartOf("selection")] = Part("herding")
+    budget: int = Field(50, ge=1, description="candidates a ticket lists at most")
+
+
+class MonitorSettings(Model):
+    """One model's monitor."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    source: Annotated[Part, PartOf("sources")]
+    fields: FieldSettings = FieldSettings()
+    schedule: Schedule = Schedule()
+    sample: SampleSettings = SampleSettings()
+    embedder: Annotated[Part, PartOf("embedders")] = Part("sentence_transformer")
+    reference: ReferenceSettings
+    detectors: list[Annotated[Part, PartOf("detectors")]] = Field(
+        [Part("mmd"), Part("ks"), Part("class_balance")], min_length=1
+    )
+    policy: PolicySettings = PolicySettings()
+    selection: SelectionSettings = SelectionSettings()
+    tickets: list[Annotated[Part, PartOf("tickets")]] = Field([])
+    exports: list[Annotated[Part, PartOf("exporters")]] = Field([])
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> MonitorSettings:
+        for what, parts in (("detectors", self.detectors), ("tickets", self.tickets), ("exports", self.exports)):
+            names = [part.name for part in parts]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{what}: {', '.join(twice)} is listed twice; give one of them another name")
+        if self.policy.run_length(self.schedule) < 2:
+            raise ValueError(
+                f"policy.false_alarms: {self.policy.false_alarms} with a look every {self.schedule.every} leaves no calm "
+                "look between two; allow fewer, or look more often"
+            )
+        season = self.policy.season
+        if season is not None and (not season or season % self.schedule.mean_length):
+            raise ValueError(f"policy.season is no whole number of windows of {self.schedule.every}")
+        known = ("predicted", "label", *self.fields.segments)
+        if self.sample.stratify not in (None, *known):
+            raise ValueError(f"sample.stratify: {self.sample.stratify!r} is none of {', '.join(known)}")
+        return self
+
+    def fingerprint(self) -> str:
+        """SHA-256 of these settings as written, with every default filled in."""
+        return hashlib.sha256(json.dumps(_plain(self), sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, Part):
+        return {"kind": value.kind, "name": value.given_name, **value.options}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,92 @@
+"""A part by kind, its options held against the signature of its factory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from monitor import plugins
+from monitor.errors import PluginError
+
+__all__ = ["Part", "PartOf"]
+
+_RESERVED = {"kind", "name"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part by kind, with the options of its factory. ``name`` tells two tickets or exports of one kind apart."""
+
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    given_name: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The given name, else the kind."""
+        return self.given_name or self.kind
+
+
+class PartOf:
+    """Reads ``mmd`` or ``{kind: mmd, permutations: 999}`` and holds the options against the factory's signature."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def _parse(self, value: Any) -> Part:
+        raw = {"kind": value} if isinstance(value, str) else value
+        if isinstance(raw, Part):
+            return raw
+        if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
+            known = ", ".join(sorted(plugins.names(self._kind)))
+            raise PydanticCustomError(
+                "part", "wanted a name or a mapping with a kind; kinds are {known}", {"known": known}
+            )
+        try:
+            # A part with an option called name keeps it: no list tells two of its kind apart.
+            taken = {"kind"} | (_RESERVED - plugins.options_model(self._kind, raw["kind"]).model_fields.keys())
+        except PluginError as error:
+            raise PydanticCustomError("part", "{first}", {"first": str(error)}) from error
+        options = {key: option for key, option in raw.items() if key not in taken}
+        try:
+            plugins.validate(self._kind, raw["kind"], options)
+        except PluginError as error:
+            raise PydanticCustomError(
+                "part", "{first}", {"first": error.problems[0], "problems": list(error.problems)}
+            ) from error
+        return Part(raw["kind"], options, raw.get("name") if "name" in taken else None)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._parse)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: Any) -> JsonSchemaValue:
+        names = sorted(plugins.BUILT_IN[self._kind])
+        return {
+            "anyOf": [
+                {"enum": names},
+                *(self._options_schema(name) for name in names),
+                {"$comment": "an installed part", **_other(names)},
+            ]
+        }
+
+    def _options_schema(self, name: str) -> JsonSchemaValue:
+        options = plugins.options_model(self._kind, name).model_json_schema()
+        properties = dict(options.get("properties", {}))
+        for key, model_field in plugins.options_model(self._kind, name).model_fields.items():
+            if plugins.is_secret(model_field.annotation):
+                properties[f"{key}_file"] = {"type": "string"}
+        secret = {key.removesuffix("_file") for key in properties if key.endswith("_file")}
+        return {
+            "type": "object",
+            "properties": {"kind": {"const": name}, "name": {"type": "string"}, **properties},
+            "required": ["kind", *(key for key in options.get("required", []) if key not in secret)],
+            "additionalProperties": False,
+        }
+
+
+def _other(names: list[str]) -> JsonSchemaValue:
+    return {"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string", "not": {"enum": names}}}}
