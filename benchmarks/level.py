@@ -44,6 +44,13 @@ SIZES = ((10, 10), (20, 20), (50, 50), (200, 200), (2_000, 2_000), (10, 100), (2
 DRAWN = 12_000
 PERMUTATIONS, REFINED = 999, 9_999
 SESSION_ROWS = 500
+NOTES = (
+    "core-4 by the sums, labellings and p-values of the mmd detector, ruler of 2,000 other rows",
+    "with 10 rows on a side the detector gives no p-value (it wants 20 blocks): the test under it is measured",
+    "given a pool of units without drift, random labellings are the nulls: 100 of each pool; labellings to compare with are slices of 12,000",
+    "single rows: labellings of rows instead of sessions, 999 of them",
+    "detectors as a whole: any p-value of theirs at or below the level, after their own correction",
+)
 
 Rows = np.ndarray
 
@@ -294,6 +301,7 @@ def main() -> None:
         others.append(detector_level(world, name, make(), shape, (max(2, references // few), windows), seed))
         print(others[-1], flush=True)
     tables = {"core-4 on independent rows": sized, "core-4 on sessions, 500 vs 500": bursts, "other tests": others}
+    tables["notes"] = [{"note": note} for note in NOTES]
     name = "level-quick" if quick else "level"
     results_file.write(
         name,
