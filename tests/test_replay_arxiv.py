@@ -120,7 +120,7 @@ def test_files_and_postgresql_give_the_identical_runs(tmp_path, postgres_databas
         assert run.decision.state is not State.INSUFFICIENT
         assert run.counts.sampled == 120
         assert run.counts.population > 200
-        assert {m.detector for m in run.measurements} == {"mmd", "ks", "class_balance"}
+        assert {m.detector for m in run.measurements} == {"mmd", "ks", "class_balance", "change"}
 
     assert json.loads(drift_monitor("backfill", "--from", "2014-01-01", "--to", "2014-07-01", "--json", "-c", files))
     assert saved(files) == from_files, "a second replay adds nothing and changes nothing"

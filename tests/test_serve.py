@@ -266,6 +266,7 @@ def test_sigterm_in_the_middle_of_a_run(tmp_path, running):
         # One window that holds all days and has ended.
         days = (datetime.now(UTC) - (FIRST - DAY)).days
         raw["monitors"][0]["schedule"] = {"every": f"{days}d", "start": (FIRST - DAY).isoformat()}
+        raw["monitors"][0]["policy"] = {"false_alarms": "1 per 10 years"}
         raw["monitors"][0]["source"] = {"kind": "files", "path": f"{tmp_path}/traffic/*.jsonl"}
         os.environ["PYTHONPATH"] = str(tmp_path)
         try:
