@@ -11,9 +11,9 @@ from monitor.sketches import Plan, make_plan, reference_sums
 from monitor.store import PastWindow
 from monitor.values import Baseline, BlockSums, Decision, Reference, Window
 
-__all__ = ["Choice", "Memory", "choose", "number_of", "since_baseline"]
+__all__ = ["Choice", "Memory", "choose", "number_of", "phase_of", "since_baseline"]
 
-_MOST = 160
+_MOST = 100
 """Windows compared with at most. A fair draw of the past keeps every p-value exact, where the newest alone would not."""
 
 
@@ -28,7 +28,7 @@ class Memory:
     def of(cls, reference: Reference) -> Memory:
         """The memory of a reference."""
         plan = make_plan(reference)
-        return cls(plan, {"": reference_sums(plan, reference)})
+        return cls(plan, reference_sums(plan, reference))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ def since_baseline(
     return [decision for _, decision in takewhile(same, history)]
 
 
-def _phase(start: datetime, season: timedelta) -> timedelta:
+def phase_of(start: datetime, season: timedelta) -> timedelta:
+    """Place of a window in its season."""
     return timedelta(seconds=start.timestamp()) % season
 
 
@@ -83,7 +84,7 @@ def choose(
     number = number_of(baseline)
 
     def counts(one: PastWindow) -> bool:
-        if season is not None and _phase(one.window.start, season) != _phase(window.start, season):
+        if season is not None and phase_of(one.window.start, season) != phase_of(window.start, season):
             return False
         if baseline is None:
             return one.accepted and one.baseline == number

@@ -43,10 +43,10 @@ def test_several_looks_by_hand():
     assert (ledger.looks, ledger.stretch) == (3, 3)
     assert ledger.sums == pytest.approx({ALL: ((a + 1) * b + 1) * c, FOUR: 4 * d})
     assert ledger.products == pytest.approx({ALL: a * b * c, FOUR: d})
-    # A single scale counts half, four windows a quarter; the quarter that nobody bets stays in the purse.
-    assert ledger.evidence == pytest.approx(((a + 1) * b + 1) * c / 2 + 4 * d / 4)
-    assert ledger.martingale == pytest.approx(a * b * c / 2 + d / 4 + 1 / 4)
-    assert ledger.shares(100.0) == pytest.approx({ALL: ((a + 1) * b + 1) * c / 200, FOUR: d / 100})
+    # A single window counts 45 %, four windows a quarter; the 30 % that nobody bets stay in the purse.
+    assert ledger.evidence == pytest.approx(0.45 * ((a + 1) * b + 1) * c + 4 * d / 4)
+    assert ledger.martingale == pytest.approx(0.45 * a * b * c + d / 4 + 0.3)
+    assert ledger.shares(100.0) == pytest.approx({ALL: 0.0045 * ((a + 1) * b + 1) * c, FOUR: d / 100})
     again = ledger.after([seen(0.003, "embeddings over 4 windows")])
     assert again.sums[FOUR] == pytest.approx((4 * d + 4) * d)  # four more windows at which the change may have come
     assert again.sums[ALL] == ledger.sums[ALL]  # not looked at: as it was
@@ -85,10 +85,11 @@ def test_weights_by_hand():
                 for scale in ("", " over 4 windows", " over 16 windows", " over 64 windows")]  # fmt: skip
     found = weights(complete)
     assert sum(found.values()) == pytest.approx(1.0)
-    assert found[ALL] == 1 / 2 * 1 / 2 * 1 / 2
-    assert found[FOUR] == 1 / 2 * 1 / 2 * 1 / 4
-    assert found["change|classes over 64 windows|a=2"] == 1 / 4 * 1 / 2 * 1 / 8
-    assert weights([ALL]) == {ALL: 1 / 2}
+    assert found[ALL] == pytest.approx(1 / 2 * 1 / 2 * 0.45)
+    assert found[FOUR] == pytest.approx(1 / 2 * 1 / 2 * 0.25)
+    assert found["change|embeddings over 16 windows|a=1"] == pytest.approx(1 / 4 * 1 / 2 * 0.2)
+    assert found["change|classes over 64 windows|a=2"] == pytest.approx(1 / 4 * 1 / 2 * 0.1)
+    assert weights([ALL]) == {ALL: 0.45}
     assert weights([]) == {}
 
 

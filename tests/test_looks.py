@@ -182,8 +182,13 @@ def test_while_an_alarm_is_on_single_windows_tell_whether_it_is_over(quick, refe
     assert [one.decision.evidence["alarms"] for one in on] == [1] * 4
     # Drifted windows are no part of the accepted past.
     assert len({m.n_reference for one in on for m in one.found if m.subject == "embeddings"}) == 1
-    off = [watch.look() for _ in range(3)]
-    assert [one.decision.state for one in off] == [State.RECOVERING, State.RECOVERING, State.STABLE]
+    off = [watch.look()]
+    while off[-1].decision.state is State.RECOVERING:
+        assert len(off) < 9
+        off.append(watch.look())
+    # Three calm looks do not end it yet: the bet on all of them must have faded as well.
+    assert len(off) >= 4
+    assert off[-1].decision.state is State.STABLE
     # Positions are counted anew.
     assert [scales(watch.look()) for _ in range(4)] == [{1}, {1}, {1}, {1, 4}]
 

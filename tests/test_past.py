@@ -82,7 +82,7 @@ def test_in_a_season_only_windows_of_the_same_place_count():
 def test_of_many_windows_those_that_chance_drew_count_oldest_first(draws):
     windows = [past(n, draw=draw) for n, draw in enumerate(draws)]
     got = chosen(windows, 300)
-    assert got == [n for n, draw in enumerate(draws) if draw < 160]
+    assert got == [n for n, draw in enumerate(draws) if draw < 100]
 
 
 def test_baselines_are_told_apart_by_their_first_window():

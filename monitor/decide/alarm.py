@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from monitor.decide.evidence import e_bh
+from monitor.decide.evidence import bet_on, e_bh
 from monitor.decide.findings import CHANGE
 from monitor.decide.ledger import Ledger, opened, scale_of, what_of
 from monitor.decide.policy import Policy
@@ -18,6 +18,7 @@ LATELY = " lately"
 
 _STILL = 0.01
 _NEAR = 0.1
+_FADED = 1 / 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Alarm:
 
     since    end of the window that raised it, in seconds since 1970; 0 when there is none
     calm     looks in a row without a difference since it was last seen; in a stable one, those that ended it
+    hold     what is left of the alarm: the bet on every look since, never above 1; 0 when there is none
     raised   alarms since the baseline began
     p        smallest p-value of this look over all streams, corrected for their number
     named    keys of the streams that changed, the most certain first
@@ -35,6 +37,7 @@ class Alarm:
     state: State
     since: float
     calm: int
+    hold: float
     raised: int
     p: float
     named: tuple[str, ...]
@@ -43,7 +46,8 @@ class Alarm:
     def as_evidence(self) -> dict[str, float]:
         """For the next verdict to carry on."""
         sizes = {"effect": self.effect.effect, "effect_low": surely(self.effect)} if self.effect else {}
-        return {"alarm_since": self.since, "calm": float(self.calm), "alarms": float(self.raised), "p": self.p, **sizes}
+        counts = {"alarm_since": self.since, "calm": float(self.calm), "alarms": float(self.raised)}
+        return {**counts, "hold": self.hold, "p": self.p, **sizes}
 
 
 def surely(measurement: Measurement) -> float:
@@ -53,7 +57,7 @@ def surely(measurement: Measurement) -> float:
 
 def carried(last: Decision | None) -> dict[str, float]:
     """What a verdict without a look takes over of the alarm."""
-    kept = ("alarm_since", "calm", "alarms")
+    kept = ("alarm_since", "calm", "hold", "alarms")
     return {name: last.evidence[name] for name in kept if name in last.evidence} if last is not None else {}
 
 
@@ -64,7 +68,8 @@ def judge(
 
     An alarm takes two keys: the evidence over all streams reaches ``policy.run_length``, and the change of one of the streams
     that are named surely exceeds ``policy.tolerance``. It then stays until ``policy.calm`` looks in a row show
-    nothing at 1 %; the first of them makes it ``recovering``, and evidence begins anew once it is over.
+    nothing at 1 % and a bet against calm has lost 29 of its 30 parts, so that a small drift that stays is one alarm and not
+    many. The first calm look makes it ``recovering``, and evidence begins anew once it is over.
     """
     before = carried(last)
     raised, since = int(before.get("alarms", 0)), before.get("alarm_since", 0.0)
@@ -77,14 +82,15 @@ def judge(
     if opened(last):
         still = p <= _STILL
         calm = 0 if still else int(before.get("calm", 0)) + (1 if tested else 0)
-        if calm >= policy.calm:
-            return Alarm(State.STABLE, 0.0, calm, raised, p, (), effect), ledger.forgotten()
+        hold = min(1.0, before.get("hold", 1.0) * (bet_on(p) if tested else 1.0))
+        if calm >= policy.calm and hold <= _FADED:
+            return Alarm(State.STABLE, 0.0, calm, 0.0, raised, p, (), effect), ledger.forgotten()
         state = State.DRIFTED if still else State.RECOVERING
-        return Alarm(state, since, calm, raised, p, named, effect), ledger
+        return Alarm(state, since, calm, hold, raised, p, named, effect), ledger
     if named and effect is not None and surely(effect) > policy.tolerance:
-        return Alarm(State.DRIFTED, at, 0, raised + 1, p, named, effect), ledger
+        return Alarm(State.DRIFTED, at, 0, 1.0, raised + 1, p, named, effect), ledger
     watched = ledger.evidence >= _NEAR * policy.run_length
-    return Alarm(State.WATCH if watched else State.STABLE, 0.0, 0, raised, p, named, effect), ledger
+    return Alarm(State.WATCH if watched else State.STABLE, 0.0, 0, 0.0, raised, p, named, effect), ledger
 
 
 def _largest(looked: Sequence[Measurement], named: Sequence[str]) -> Measurement | None:

@@ -8,20 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 __all__ = ["bet_on", "e_bh", "shiryaev_roberts"]
 
-_BOLD = 0.1
-_BOLD_SHARE = 0.5
+_POWERS = (0.2, 0.5)
 
 
 def bet_on(p: float) -> float:
-    """The e-value of a p-value: half of the stake on tiny ones, half spread evenly.
+    """The e-value of a p-value: half of the stake on tiny ones, half on small ones.
 
-    The mean of two calibrators, ``κ p^(κ-1)`` with κ = 0.1 and its integral over κ in (0, 1),
-    ``(1 - p + p ln p) / (p ln² p)``. Vovk and Wang, "E-values: calibration, combination and applications", Ann. Statist. 49,
-    2021.
+    The mean of the calibrators ``κ p^(κ-1)`` with κ = 0.2 and 0.5 (Vovk and Wang, "E-values: calibration, combination and
+    applications", Ann. Statist. 49, 2021): the first makes one look at a plain change enough, the second gathers small ones.
 
     Parameters
     ----------
@@ -29,15 +25,11 @@ def bet_on(p: float) -> float:
 
     Returns
     -------
-    > 0, at most 1 on average over such p; falls as p grows
+    > 0, at most 1 on average over such p; falls as p grows, to 0.35 at 1
     """
     if not 0 < p <= 1:
         raise ValueError(f"a p-value of {p} is not in (0, 1]")
-    bold = _BOLD * p ** (_BOLD - 1.0)
-    log = np.log(p)
-    # Near 1 the fraction is 0/0; its series is 1/2 + (1 - p)/6 + ...
-    even = 0.5 + (1.0 - p) / 6.0 if p > 1.0 - 1e-4 else (1.0 - p + p * log) / (p * log**2)
-    return float(_BOLD_SHARE * bold + (1.0 - _BOLD_SHARE) * even)
+    return float(sum(power * p ** (power - 1.0) for power in _POWERS)) / len(_POWERS)
 
 
 def shiryaev_roberts(before: float, e: float, looks: int = 1) -> float:

@@ -13,7 +13,7 @@ from monitor.values import Decision, Measurement
 __all__ = ["Ledger", "opened", "rising_for", "scale_of", "stretch_of", "weights", "what_of"]
 
 _SCALE = re.compile(r" over (\d+) windows$")
-_SCALE_WEIGHTS = {1: 1 / 2, 4: 1 / 4, 16: 1 / 8, 64: 1 / 8}
+_SCALE_WEIGHTS = {1: 0.45, 4: 0.25, 16: 0.2, 64: 0.1}
 _MOST = 1e12
 _SR, _PRODUCT = "sr ", "product "
 

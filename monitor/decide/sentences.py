@@ -42,10 +42,8 @@ def _drifted(policy: Policy, alarm: Alarm, ledger: Ledger) -> str:
 
 def _recovering(policy: Policy, alarm: Alarm) -> str:
     raised = datetime.fromtimestamp(alarm.since, UTC)
-    return (
-        f"Recovering: no difference in {_looks(alarm.calm)}; after {policy.calm} in a row the alarm of "
-        f"{raised:%Y-%m-%d %H:%M} UTC is over."
-    )
+    more = f"after {policy.calm} or a few more" if alarm.calm < policy.calm else "once together they show none either"
+    return f"Recovering: no difference in {_looks(alarm.calm)}; the alarm of {raised:%Y-%m-%d %H:%M} UTC ends {more}."
 
 
 def _watched(policy: Policy, alarm: Alarm, ledger: Ledger) -> str:
