@@ -259,7 +259,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few repetitions")
     quick = parser.parse_args().quick
-    splits, each, with_peers, edited = (1, 4, 1, 600) if quick else (4, 60, 25, 2_500)
+    splits, each, with_peers, edited = (1, 4, 1, 600) if quick else (4, 50, 8, 2_500)
     texts, start = Texts(edited), time.process_time()
     p_values: dict[tuple[str, int], dict[str, list[float]]] = {at: defaultdict(list) for at in SCENES}
     pairs: dict[tuple[str, int], Pairs] = {at: [] for at in SCENES}
@@ -271,7 +271,7 @@ def main() -> None:
                 for name, p in found.items():
                     p_values[scene, n][name].append(p)
             print(seed, scene, n, f"{time.process_time() - start:.0f} s", flush=True)
-    keep(p_values, quick)
+        keep(p_values, quick)
     if ALIBI.exists() and not quick:
         for at, some in pairs.items():
             p_values[at]["alibi-detect MMDDrift, 100 permutations"] = alibi(some)
