@@ -22,11 +22,15 @@ from monitor.store import Store
 from monitor.values import Baseline, Measurement, Run, Vectors
 from monitor.wiring import build_reference, open_shelf, wire
 
-__all__ = ["ALL", "FAST", "History", "Owner", "Rows", "class_share", "look", "told", "utc"]
+__all__ = ["ALL", "FAST", "NONE", "History", "Owner", "Rows", "class_share", "look", "told", "utc"]
 
-FAST = ("class_balance",)
-"""Alarms rest on the comparison with the past, not on the detectors; counting alarms takes no more than one."""
-ALL = ("mmd", "ks", "class_balance")
+Parts = Sequence[str | dict[str, Any]]
+
+FAST: Parts = ({"kind": "class_balance", "permutations": 999},)
+"""Alarms rest on the comparison with the past, not on the detectors: this one suffices where classes are to be named."""
+NONE: Parts = ("confidence",)
+"""Measures nothing where there are no confidences: enough to count alarms."""
+ALL: Parts = ("mmd", "ks", "class_balance")
 _NAME = "timeline"
 
 
@@ -71,7 +75,7 @@ class History:
     raised: frozenset[datetime]
 
 
-def _settings(folder: Path, every: str, false_alarms: str, detectors: Sequence[str], texts: bool) -> dict[str, Any]:
+def _settings(folder: Path, every: str, false_alarms: str, detectors: Parts, texts: bool) -> dict[str, Any]:
     fields = {"timestamp": "time", "vector": "vector", "text": "text" if texts else None}
     return {
         "store": f"sqlite:///{folder}/monitor.db",
@@ -89,6 +93,8 @@ def _settings(folder: Path, every: str, false_alarms: str, detectors: Sequence[s
                     "fields": {**fields, "label": "class"},
                 },
                 "detectors": list(detectors),
+                # A title and how the abstract begins; causes are sought in them.
+                "sample": {"max_characters": 400},
                 "policy": {"false_alarms": false_alarms},
             }
         ],
@@ -114,7 +120,7 @@ class Owner:
         every: str = "1mo",
         false_alarms: str = "1 per year",
         accepts: bool = True,
-        detectors: Sequence[str] = ALL,
+        detectors: Parts = ALL,
         texts: bool = True,
     ) -> None:
         folder.mkdir(parents=True)
