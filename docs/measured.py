@@ -21,12 +21,12 @@ def page() -> str:
     for path in sorted(RESULTS.glob("*.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
         machine = found["machine"]
+        versions = f"Python {found['versions']['python']}, numpy {found['versions'].get('numpy', '-')}"
         lines += [
             "",
             f"## {path.stem}",
             "",
-            f"`{found['command']}`, {found['date']}, {machine['cpu']}, {machine['cores']} cores, "
-            f"Python {found['versions']['python']}, numpy {found['versions'].get('numpy', '-')}",
+            f"`{found['command']}`, {found['date']}, {machine['cpu']}, {machine['cores']} cores, {versions}",
             "",
             "| | goal | measured | met |",
             "| --- | --- | --- | --- |",

@@ -193,12 +193,25 @@ def test_an_alarm_stays_on_when_the_evidence_falls():
     assert got.evidence["evidence"] < 365
     assert got.reasons == (
         (
-            "Drift goes on: the alarm of 2026-03-09 00:00 UTC is still on, and this look differs too; as if 8.0 % of traffic "
-            "were a new kind of input (95 % interval 5.0 % to 12 %)."
+            "Drift goes on in embeddings: the alarm of 2026-03-09 00:00 UTC is still on; as if 8.0 % of traffic were a new "
+            "kind of input (95 % interval 5.0 % to 12 %)."
         ),
     )
-    assert got.subjects == ()
+    assert got.subjects == ("change embeddings",)
     assert got.causes == ("content",)
+
+
+def test_while_an_alarm_is_on_what_differs_now_is_named():
+    story = Story()
+    story.look(seen(SURE))
+    got = story.look(calm(), seen(1e-5, 0.3, 0.2, 0.4, subject="classes"))
+    assert got.state is State.DRIFTED
+    assert got.subjects == ("change classes",)
+    assert got.reasons[0] == (
+        "Drift goes on in classes: the alarm of 2026-03-09 00:00 UTC is still on; 30 % of traffic changed class (95 % interval "
+        "20 % to 40 %)."
+    )
+    assert got.causes == ("class balance",)
 
 
 def test_a_second_alarm_is_counted_and_begins_later():
@@ -366,9 +379,7 @@ def test_confidence_may_move_either_way(effect, low, high, said):
 
 
 def test_very_much_evidence_is_not_spelled_out():
-    story = Story()
-    for _ in range(4):
-        got = story.look(seen(SURE))
+    got = Story().look(seen(1e-10))
     assert got.reasons[0].startswith("Drift in embeddings: evidence over 1,000,000, which chance")
 
 

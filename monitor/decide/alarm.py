@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from monitor.decide.evidence import bet_on, e_bh
-from monitor.decide.findings import CHANGE
+from monitor.decide.findings import CHANGE, key_of
 from monitor.decide.ledger import Ledger, opened, scale_of, what_of
 from monitor.decide.policy import Policy
 from monitor.values import Decision, Measurement, State
@@ -30,7 +30,7 @@ class Alarm:
     hold     what is left of the alarm: the bet on every look since, never above 1; 0 when there is none
     raised   alarms since the baseline began
     p        smallest p-value of this look over all streams, corrected for their number
-    named    keys of the streams that changed, the most certain first
+    named    keys of the streams that changed, the most certain first; while an alarm is on, of those that differ now
     effect   the comparison that says how large the change is, if there is one
     """
 
@@ -42,6 +42,8 @@ class Alarm:
     p: float
     named: tuple[str, ...]
     effect: Measurement | None
+    goes_on: bool = False
+    """Raised by an earlier look."""
 
     def as_evidence(self) -> dict[str, float]:
         """For the next verdict to carry on."""
@@ -86,7 +88,11 @@ def judge(
         if calm >= policy.calm and hold <= _FADED:
             return Alarm(State.STABLE, 0.0, calm, 0.0, raised, p, (), effect), ledger.forgotten()
         state = State.DRIFTED if still else State.RECOVERING
-        return Alarm(state, since, calm, hold, raised, p, named, effect), ledger
+        # What differs now, not what raised the alarm.
+        now = sorted((m for m in tested if len(tested) * (m.p_value or 1.0) <= _STILL), key=lambda m: m.p_value or 1.0)
+        named = tuple(key_of(m) for m in now)
+        effect = _largest(tested, named) or effect
+        return Alarm(state, since, calm, hold, raised, p, named, effect, goes_on=True), ledger
     if named and effect is not None and surely(effect) > policy.tolerance:
         return Alarm(State.DRIFTED, at, 0, 1.0, raised + 1, p, named, effect), ledger
     watched = ledger.evidence >= _NEAR * policy.run_length

@@ -42,7 +42,7 @@ def weights(keys: Iterable[str]) -> dict[str, float]:
     for key, (segment, _) in parts.items():
         subjects = {subject for where, subject in parts.values() if where == segment}
         share = (0.5 if segment == "" else 0.5 / (len(segments) - 1)) if len(segments) > 1 else 1.0
-        found[key] = share / len(subjects) * _SCALE_WEIGHTS.get(scale_of(key.split("|")[1]), 1 / 8)
+        found[key] = share / len(subjects) * _SCALE_WEIGHTS.get(scale_of(key.split("|")[1]), 0.0)
     return found
 
 

@@ -14,7 +14,7 @@ class Policy:
     run_length      looks between two false alarms, on average at least; ``1 per year`` of daily looks is 365
     tolerance       share of traffic that may change without a ticket, in [0, 1)
     minimum_sample  with fewer sampled records there is no verdict
-    calm            looks in a row without a difference before drift counts as over
+    calm            looks in a row without a difference, at least, before drift counts as over
     """
 
     run_length: float = 365.0

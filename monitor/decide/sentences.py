@@ -30,14 +30,14 @@ def say(policy: Policy, alarm: Alarm, ledger: Ledger, counts: Counts, looked: Se
 
 
 def _drifted(policy: Policy, alarm: Alarm, ledger: Ledger) -> str:
-    what = f"Drift in {listed([_named(key) for key in alarm.named])}" if alarm.named else "Drift goes on"
-    raised = datetime.fromtimestamp(alarm.since, UTC)
-    sure = (
-        f"evidence {_evidence(ledger)}, which chance alone brings to {policy.run_length:,.0f} about once in as many looks"
-        if alarm.named
-        else f"the alarm of {raised:%Y-%m-%d %H:%M} UTC is still on, and this look differs too"
+    what = listed([_named(key) for key in alarm.named])
+    if alarm.goes_on:
+        raised = datetime.fromtimestamp(alarm.since, UTC)
+        return f"Drift goes on in {what}: the alarm of {raised:%Y-%m-%d %H:%M} UTC is still on{_size(alarm)}."
+    return (
+        f"Drift in {what}: evidence {_evidence(ledger)}, which chance alone brings to {policy.run_length:,.0f} about once in "
+        f"as many looks{_size(alarm)}."
     )
-    return f"{what}: {sure}{_size(alarm)}."
 
 
 def _recovering(policy: Policy, alarm: Alarm) -> str:

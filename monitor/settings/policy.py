@@ -41,7 +41,7 @@ class PolicySettings(Model):
     )
     tolerance: float = Field(0.02, ge=0, lt=1, description="share of traffic that may change without a ticket")
     minimum_sample: int = Field(50, ge=1, description="with fewer records there is no verdict")
-    calm: int = Field(3, ge=1, description="looks in a row without a difference before drift counts as over")
+    calm: int = Field(3, ge=1, description="looks in a row without a difference, at least, before drift counts as over")
     season: Duration | None = Field(
         None,
         description="compare only with windows of the same place in this period: 1w for hours of the week, 1d, ...",
