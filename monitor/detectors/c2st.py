@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from monitor.detectors.blocks import blocks_of
 from monitor.detectors.permutation import at_least
+from monitor.detectors.pooled import Limits, each_pooled
 from monitor.detectors.ranks import RankStratum, delta_variance
 from monitor.detectors.ruler import DEAD
-from monitor.detectors.segments import check_comparable, each_segment, equalised
-from monitor.detectors.sides import Sides, drawn
+from monitor.detectors.sides import Sides
 from monitor.values import Dataset, FloatArray, Measurement, Reference, Vectors
 
 __all__ = ["C2stDetector", "domain_scores", "fisher"]
@@ -95,7 +94,7 @@ class C2stDetector:
         at_least(folds=(folds, 2), permutations=(permutations, 19), minimum=(minimum, 2))
         at_least(segments=(segments, 0), max_rows=(max_rows, minimum))
         self._folds, self._permutations = folds, permutations
-        self._max_rows, self._minimum, self._segments = max_rows, minimum, segments
+        self._limits = Limits(max_rows, segments, minimum, folds)
 
     def fit(self, reference: Dataset) -> Mapping[str, float]:
         """Nothing: the classifier learns from both sides."""
@@ -103,18 +102,10 @@ class C2stDetector:
 
     def measure(self, reference: Reference, current: Dataset, rng: np.random.Generator) -> Sequence[Measurement]:
         """See :class:`monitor.detectors.Detector`."""
-        everything = reference.everything
-        check_comparable(everything, current, self._minimum)
-        theirs, ours = equalised(everything, rng), equalised(current, rng)
-        every = Sides(blocks_of(theirs), blocks_of(ours))
-        found = []
-        for segment, x, y in each_segment(theirs, ours, self._minimum, self._segments):
-            left, right = drawn(x, self._max_rows, rng), drawn(y, self._max_rows, rng)
-            sides = every.among(left, right)
-            if min(sides.reference.count, sides.current.count) >= self._folds:
-                pooled = np.concatenate([theirs.vectors[left], ours.vectors[right]])
-                found.append(self._measurement(pooled, sides, segment, rng))
-        return found
+        return [
+            self._measurement(one.vectors, one.sides, one.segment, rng)
+            for one in each_pooled(reference, current, self._limits, rng)
+        ]
 
     def _measurement(self, vectors: Vectors, sides: Sides, segment: str, rng: np.random.Generator) -> Measurement:
         n, m = len(sides.reference.codes), len(sides.current.codes)

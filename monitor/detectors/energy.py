@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from monitor.detectors.blocks import blocks_of
 from monitor.detectors.permutation import at_least
-from monitor.detectors.segments import check_comparable, each_segment, equalised
-from monitor.detectors.sides import Labels, Sides, drawn
+from monitor.detectors.pooled import Limits, each_pooled
+from monitor.detectors.sides import Labels, Sides
 from monitor.values import Dataset, FloatArray, Measurement, Reference, Vectors
 
 __all__ = ["EnergyDetector", "between_blocks", "energy_distances", "jackknife_error"]
@@ -112,7 +111,7 @@ class EnergyDetector:
         at_least(permutations=(permutations, 19), minimum=(minimum, 2), segments=(segments, 0))
         at_least(refined=(refined, permutations), max_rows=(max_rows, minimum))
         self._permutations, self._refined = permutations, refined
-        self._max_rows, self._minimum, self._segments = max_rows, minimum, segments
+        self._limits = Limits(max_rows, segments, minimum)
 
     def fit(self, reference: Dataset) -> Mapping[str, float]:
         """Nothing: there is no bandwidth."""
@@ -120,18 +119,10 @@ class EnergyDetector:
 
     def measure(self, reference: Reference, current: Dataset, rng: np.random.Generator) -> Sequence[Measurement]:
         """See :class:`monitor.detectors.Detector`."""
-        everything = reference.everything
-        check_comparable(everything, current, self._minimum)
-        theirs, ours = equalised(everything, rng), equalised(current, rng)
-        every = Sides(blocks_of(theirs), blocks_of(ours))
-        found = []
-        for segment, x, y in each_segment(theirs, ours, self._minimum, self._segments):
-            left, right = drawn(x, self._max_rows, rng), drawn(y, self._max_rows, rng)
-            sides = every.among(left, right)
-            if min(sides.reference.count, sides.current.count) >= 2:
-                pooled = np.concatenate([theirs.vectors[left], ours.vectors[right]])
-                found.append(self._measurement(between_blocks(pooled, sides), sides, segment, rng))
-        return found
+        return [
+            self._measurement(between_blocks(one.vectors, one.sides), one.sides, one.segment, rng)
+            for one in each_pooled(reference, current, self._limits, rng)
+        ]
 
     def _measurement(self, between: FloatArray, sides: Sides, segment: str, rng: np.random.Generator) -> Measurement:
         sizes = sides.sizes
