@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 from worlds import around, dataset, intents, reference, unit
 
 from monitor.detectors.kernels import gaussian_kernel
+from monitor.detectors.kinds import kinds_of
 from monitor.detectors.mmd import MmdDetector, mmd2_unbiased
-from monitor.detectors.power import Alternatives, alternatives, detectable
+from monitor.detectors.power import Alternatives, _foreign, alternatives, detectable
 from monitor.detectors.ruler import make_ruler
 
 WORLD = intents(60, 24)
@@ -27,12 +29,71 @@ def test_the_statement_by_hand():
     level = 1 - 0.95**0.25
     critical = 2.234  # of the standard normal at that level
     assert level == pytest.approx(0.0127, abs=1e-4)
-    against = Alternatives(np.array([0.0, 100.0, 0.0, 10.0]), np.array([4.0, 0.0, 0.0, 0.0]))
-    share, shift = detectable(drawn, against)
-    assert share == pytest.approx(min(np.sqrt((critical + 1.05) / 100), (critical + 1.05) / 10), rel=0.03)
-    assert shift == pytest.approx(np.sqrt((critical + 1.75 * 0.84) / 4), rel=0.03)
-    nothing = Alternatives(np.zeros(4), np.zeros(4))
-    assert detectable(drawn, nothing) == (1.0, np.inf)
+    flat = np.zeros((4, 3))
+    lifts, shift = flat.copy(), np.array([4.0, 0.0, 0.0, 0.0])
+    lifts[1] = 100.0
+    # One component is lifted, and the other three are right by chance as often as they may be.
+    missed = 0.2 / stats.norm.cdf(critical) ** 3
+    share, length = detectable(drawn, Alternatives(lifts, flat, flat, shift), (1_000, 500))
+    assert share == pytest.approx(np.sqrt((critical - stats.norm.ppf(missed)) / 100), rel=0.06)
+    assert length == pytest.approx(np.sqrt((critical + 1.75 * 0.84) / 4), rel=0.03)
+    novel = flat.copy()
+    novel[3] = 10.0
+    share, _ = detectable(drawn, Alternatives(novel, flat, flat, shift), (1_000, 500))
+    assert share == pytest.approx((critical - stats.norm.ppf(missed)) / 10, rel=0.06)
+
+
+def test_kinds_that_are_hard_to_see_and_noise_of_what_came_make_the_share_larger():
+    drawn = np.random.default_rng(0).normal(size=(2, 999))
+    flat, shift = np.zeros((2, 4)), np.zeros(2)
+    easy = np.full((2, 4), 100.0)
+    hard = easy * [1.0, 1.0, 0.25, 0.25]
+    shares = [
+        detectable(drawn, Alternatives(lifts, flat, noise, shift), (1_000, 500))[0]
+        for lifts, noise in ((easy, flat), (hard, flat), (easy, flat + 400.0))
+    ]
+    assert shares[0] < shares[2]
+    assert 1.5 * shares[0] < shares[1] < 2 * shares[0]
+    assert detectable(drawn, Alternatives(flat, flat, flat, shift), (1_000, 500)) == (1.0, np.inf)
+    unseen = detectable(drawn, Alternatives(flat[:, :0], flat[:, :0], flat[:, :0], shift), (1_000, 500))
+    assert unseen == (1.0, np.inf)
+
+
+def test_classes_are_the_kinds_where_there_are_some():
+    rng = np.random.default_rng(3)
+    which = rng.integers(40, size=1_200)
+    x = around(WORLD, which, rng, 0.5)
+    classes = np.array([f"intent {i}" for i in which], dtype=object)
+    kinds = kinds_of(x, classes)
+    assert len(kinds) == 40
+    assert all(len({classes[row] for row in kind}) == 1 for kind in kinds)
+    assert len(kinds_of(x, np.where(which < 3, classes, None))) == 40  # three classes are no sample of kinds
+    ruler = make_ruler(x[:300])
+    found = alternatives(x[:300], ruler, 0.8, x[300:], classes)
+    assert found.lifts.shape == (4, 40)
+    new = around(WORLD, np.full(300, 45), rng, 0.5)
+    whitened = ruler.whitened(new).astype(float)
+    real = np.square(whitened.mean(axis=0)).sum()
+    assert 0.6 * real < np.median(found.lifts[2]) < 1.6 * real
+
+
+def test_a_kind_taken_out_of_the_ruler_is_as_if_it_had_never_been_there():
+    rng = np.random.default_rng(4)
+    which = rng.integers(12, size=900)
+    x = around(WORLD, which, rng, 0.5)
+    order = np.argsort(which == 5, kind="stable")  # the kind in question last
+    x, which = x[order], which[order]
+    held = x[which == 5]
+    centred = x.astype(float) - x.mean(axis=0)
+    whole, without = centred.T @ centred / len(x), centred[which != 5].T @ centred[which != 5] / (which != 5).sum()
+    ruler = make_ruler(x)
+    ridge = 1 / np.square(np.linalg.eigvalsh(ruler.whitening).max()) - np.linalg.eigvalsh(whole).min()
+    new = around(WORLD, np.full(30, 5), rng, 0.5).astype(float) - x.mean(axis=0)
+    less = len(x) / (which != 5).sum() * ridge
+    products = new @ np.linalg.solve(without + less * np.eye(24), new.T)
+    expected = (products.sum() - np.trace(products)) / (30 * 29)
+    got = _foreign(ruler, ruler.whitened(x[:50]).astype(float), new.astype(np.float32) + x.mean(axis=0), held)
+    assert got[0] == pytest.approx(expected, rel=0.01)
 
 
 def test_the_effect_of_a_small_shift_is_the_predicted_one():

@@ -9,7 +9,7 @@ import numpy as np
 from monitor.detectors.blocks import FEWEST
 from monitor.detectors.min_p import sequential
 from monitor.detectors.novelty_ranks import mean_difference
-from monitor.detectors.pair_sums import Floats, PairSums
+from monitor.detectors.pair_sums import Floats, PairSums, together
 from monitor.detectors.power import detectable
 from monitor.detectors.prepared import Prepared, Rows, Side
 from monitor.detectors.units import exchanged
@@ -62,12 +62,11 @@ def look(
     a, b, sums, scores = prepared.pooled(segment, x, current, y, rng)
     rows, own = np.concatenate([a.rows, b.rows]), np.concatenate([a.own, b.own])
     pairs = [PairSums(s, rows, own) for s in sums]
+    mmd2 = together(pairs)
 
     def statistics(labels: Floats) -> FloatArray:
-        found = [p.mmd2(labels) for p in pairs]
-        if scores is not None:
-            found.append(mean_difference(scores, rows, labels))
-        return np.array(found)
+        found = mmd2(labels)
+        return found if scores is None else np.vstack([found, mean_difference(scores, rows, labels)])
 
     truth = exchanged(a, b, 0, rng)
     observed = statistics(truth)[:, 0]
@@ -77,9 +76,9 @@ def look(
 
 
 def measurement(
-    found: Look, prepared: Prepared, segment: str, x: Rows, y: Rows, blocks: tuple[int, int]
+    found: Look, prepared: Prepared, segment: str, x: Rows, y: Rows, blocks: tuple[int, int], level: float = 0.05
 ) -> Measurement:
-    """The look as a measurement of ``embeddings``; without p-value when a side has too few blocks."""
+    """The look as a measurement of ``embeddings``; without p-value when a side has too few blocks. ``level`` is what the power is stated for."""
     effect, margin = float(found.effects[0]), _MARGIN * found.error
     low, high = effect - margin, effect + margin
     detail = dict(zip(COMPONENTS, found.effects.tolist(), strict=False))
@@ -89,7 +88,7 @@ def measurement(
     detail |= {"blocks_reference": float(blocks[0]), "blocks_current": float(blocks[1])}
     tested = min(blocks) >= FEWEST
     if tested:
-        share, shift = detectable(found.drawn, prepared.alternatives)
+        share, shift = detectable(found.drawn, prepared.alternatives, blocks, level)
         detail["detectable_share"] = share
         if np.isfinite(shift):
             detail["detectable_shift"] = shift

@@ -23,6 +23,7 @@ _ENOUGH_HELD_OUT = 1_000
 _HELD = 2
 _MOST_WITHIN = 2_000
 _MARGIN = 1.96
+_LEVEL = 0.05
 _CAUGHT = 1.64 + 0.84
 """Standard errors that are found with 80 % power at level 5 %; the jackknife's are on the large side, and so is what rests on them."""
 
@@ -77,7 +78,7 @@ class MmdDetector:
     detail  ``rbf1``, ``rbf4``, ``whitened``, ``novelty``: effect of each component, and ``z_rbf1`` ... the same in standard deviations under no
             difference; ``standardised``, the main one of them; ``share``, ``share_low``, ``share_high``: the share of
             traffic from one foreign cluster that would explain the effect; ``detectable_share``, ``detectable_shift``: what this window
-            would have caught with 80 % power at level 5 % (:func:`~monitor.detectors.power.detectable`)
+            would have caught with 80 % power at level 5 % (:func:`~monitor.detectors.power.detectable`), a kind being like the reference's classes where it has some
 
     permutations  labellings drawn for a p-value; 299 when they are clear, ``refined`` when fewer than 10 reach the
                   observed value
@@ -141,6 +142,8 @@ class MmdDetector:
         self, known: _Known, ours: Dataset, blocks: Blocks, rng: np.random.Generator
     ) -> dict[str, list[Measurement]]:
         prepared, found = known.prepared, {}
+        # Beside a test within classes Holm's correction halves the level.
+        level = _LEVEL / 2 if known.classed else _LEVEL
         drawn = drawn_blocks(blocks, self._max_rows, rng)
         ours = ours if len(drawn) == len(ours) else ours.take(drawn)
         current = side_of(ours, blocks.of(drawn), prepared.gamma, prepared.ruler)
@@ -148,7 +151,7 @@ class MmdDetector:
             counts = prepared.test.blocks.of(x).count, current.blocks.of(y).count
             if min(counts) >= 2:
                 one = look(prepared, segment, x, current, y, self._counts, rng)
-                found[segment] = [measurement(one, prepared, segment, x, y, counts)]
+                found[segment] = [measurement(one, prepared, segment, x, y, counts, level)]
         return found
 
     def _within(self, known: _Known, ours: Dataset, blocks: Blocks, rng: np.random.Generator) -> dict[str, Measurement]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from monitor.detectors.tiles import quadratic_forms, tile_powers
 from monitor.detectors.units import Units
 from monitor.values import FloatArray, Vectors
 
-__all__ = ["Floats", "PairSums", "gaussian_across", "gaussian_within", "joined", "linear_within"]
+__all__ = ["Floats", "PairSums", "gaussian_across", "gaussian_within", "joined", "linear_within", "together"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -45,16 +45,7 @@ class PairSums:
         -------
         (c,) float64
         """
-        row_sums = self.sums.sum(axis=1, dtype=np.float64)
-        within = quadratic_forms(self.sums, labels)
-        touching, m, own = np.stack([row_sums, self.rows, self.own]).astype(np.float64) @ labels
-        n = self.rows.sum() - m
-        pairs, others = m**2 - own, n**2 - (self.own.sum() - own)
-        other = row_sums.sum() - 2.0 * touching + within
-        possible = (pairs > 0) & (others > 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = within / pairs + other / others - 2.0 * (touching - within) / (n * m)
-        return np.where(possible, value, 0.0)
+        return np.asarray(together([self])(labels)[0])
 
     def jackknife(self, current: npt.NDArray[np.bool_]) -> float:
         """Variance of the true labelling's MMD², by leaving out each unit of either side in turn.
@@ -81,6 +72,28 @@ class PairSums:
             without = inside / pairs + other[~side].sum() / others - 2.0 * across
             variance += (g - 1) / g * float(((without - without.mean()) ** 2).sum())
         return variance
+
+
+def together(pairs: Sequence[PairSums]) -> Callable[[Floats], FloatArray]:
+    """:meth:`PairSums.mmd2` of several kernels over the same units at once: labels (G, c) -> (k, c)."""
+    rows, own = pairs[0].rows, pairs[0].own
+    to_all = [p.sums.sum(axis=1, dtype=np.float64) for p in pairs]
+    stacked = np.stack([*to_all, rows, own])
+
+    def mmd2(labels: Floats) -> FloatArray:
+        *touched, m, alone = stacked @ labels.astype(np.float64)
+        n = rows.sum() - m
+        possible, others = m**2 - alone, n**2 - (own.sum() - alone)
+        found = np.zeros((len(pairs), labels.shape[1]))
+        for one, sums, touching, into in zip(pairs, to_all, touched, found, strict=True):
+            within = quadratic_forms(one.sums, labels)
+            other = sums.sum() - 2.0 * touching + within
+            with np.errstate(divide="ignore", invalid="ignore"):
+                value = within / possible + other / others - 2.0 * (touching - within) / (n * m)
+            into[:] = np.where((possible > 0) & (others > 0), value, 0.0)
+        return found
+
+    return mmd2
 
 
 def joined(reference: Floats, across: Floats, current: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -49,11 +49,16 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """One side's units and the sums over its pairs, for one segment."""
+    """One side's units and the sums over its pairs, for one segment.
+
+    left, right  the factors in the order of the units; empty for a segment of a reference, which is put in order again rather than held
+    """
 
     units: Units
     gaussian: list[Floats]
     linear: tuple[Floats, Floats] | None
+    left: Floats
+    right: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,9 @@ class Prepared:
             if len(self.remembered) >= _REMEMBERED:
                 self.remembered.clear()
             # The grouping is fixed for ever and knows nothing of any window.
-            self.remembered[key] = self.summed(self.test, rows, blocks, per_unit, np.random.default_rng(len(rows)))
+            made = self.summed(self.test, rows, blocks, per_unit, np.random.default_rng(len(rows)))
+            none = made.left[:0]
+            self.remembered[key] = replace(made, left=none, right=none if segment else made.right)
         return self.remembered[key]
 
     def summed(self, side: Side, rows: Rows, blocks: Blocks, per_unit: int, rng: np.random.Generator) -> _Sums:
@@ -91,7 +98,7 @@ class Prepared:
         left, right = (factor[chosen] for factor in side.factors)
         gaussian = gaussian_within(left, right, units, SQUARINGS, self.constants)
         linear = None if side.whitened is None else linear_within(side.whitened[chosen], units)
-        return _Sums(units, gaussian, linear)
+        return _Sums(units, gaussian, linear, left, right)
 
     def pooled(
         self, segment: str, x: Rows, current: Side, y: Rows, rng: np.random.Generator
@@ -107,9 +114,8 @@ class Prepared:
         a = self.sums(segment, x, ours, per_unit[0])
         b = self.summed(current, y, theirs, per_unit[1], rng)
         order_x, order_y = x[a.units.order], y[b.units.order]
-        across = gaussian_across(
-            current.factors[0][order_y], b.units, self.test.factors[1][order_x], a.units, SQUARINGS, self.constants
-        )
+        right = a.right if len(a.right) else self.test.factors[1][order_x]
+        across = gaussian_across(b.left, b.units, right, a.units, SQUARINGS, self.constants)
         sums = [joined(s, t.T, u) for s, t, u in zip(a.gaussian, across, b.gaussian, strict=True)]
         if a.linear is None or b.linear is None or self.test.novelty is None or current.novelty is None:
             return a.units, b.units, sums, None
@@ -170,4 +176,6 @@ def prepare(everything: Dataset, fitted: Mapping[str, float], max_rows: int) -> 
     pairs = max(len(kernel) * (len(kernel) - 1), 1)
     constants = tuple(float((kernel ** (2**s)).sum(dtype=np.float64)) / pairs for s in SQUARINGS)
     test = side_of(data.take(rest), blocks.of(rest), gamma, ruler)
-    return Prepared(test, ruler, gamma, constants, alternatives(known, ruler, gamma))
+    others = None if chosen is None else data.vectors[~chosen]
+    classes = data.classes if chosen is None else np.concatenate([data.classes[chosen], data.classes[~chosen]])
+    return Prepared(test, ruler, gamma, constants, alternatives(known, ruler, gamma, others, classes))

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.detectors.blocks import Blocks
-from monitor.detectors.permutation import labellings
 from monitor.values import FloatArray
 
 __all__ = ["Units", "blocks_per_unit", "exchanged", "units_of"]
@@ -89,6 +88,19 @@ def units_of(blocks: Blocks, per_unit: int, rng: np.random.Generator) -> Units:
     )
 
 
+def _chosen(m: int, total: int, count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """``count`` uniform choices of ``m`` among ``total``, one a column, as 0/1: the steps of Fisher and Yates's shuffle that a choice needs."""
+    few = min(m, total - m)
+    order = np.repeat(np.arange(total, dtype=np.int32)[:, None], count, axis=1)
+    columns = np.arange(count)
+    for step in range(few):
+        other = rng.integers(step, total, size=count)
+        order[step], order[other, columns] = order[other, columns], order[step].copy()
+    labels = np.full((total, count), np.float32(few < m))
+    labels[order[:few], columns] = np.float32(few == m)
+    return labels
+
+
 def exchanged(reference: Units, current: Units, count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Labellings of the pooled units, the true one first: 1 for current. Left-over units stay on their side.
 
@@ -97,7 +109,7 @@ def exchanged(reference: Units, current: Units, count: int, rng: np.random.Gener
     (G, 1 + count) float32
     """
     n, m = reference.exchangeable, current.exchangeable
-    drawn = labellings(m, n + m, count, rng)
+    drawn = _chosen(m, n + m, count, rng)
     labels = np.zeros((len(reference) + len(current), 1 + count), dtype=np.float32)
     labels[len(reference) :, :1] = 1.0
     labels[:n, 1:] = drawn[:n]
