@@ -26,6 +26,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
 _LONGEST_LABEL = 80
 _CLASS = "class:"
+_CHANGE = "change"
+"""Compares with the accepted past, where the shares are those of the reference."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +240,10 @@ def _of_measurements(measurements: Sequence[Measurement], classes: int, segments
     shares = {
         m.subject.removeprefix(_CLASS): (m.detail["share_reference"], m.detail["share_current"])
         for m in measurements
-        if m.subject.startswith(_CLASS) and not m.segment and {"share_reference", "share_current"} <= m.detail.keys()
+        if m.subject.startswith(_CLASS)
+        and m.detector != _CHANGE
+        and not m.segment
+        and {"share_reference", "share_current"} <= m.detail.keys()
     }
     every = {m.subject.removeprefix(_CLASS) for m in measurements if m.subject.startswith(_CLASS)}
     named = _largest({name: max(shares.get(name, (0.0,))) for name in every}, classes)

@@ -42,7 +42,7 @@ _TICKET = """\
 | {{ m.detector }} | {{ m.subject | md }}{% if m.segment %} ({{ m.segment | md }}){% endif %} | {{ "%.4g" | format(m.effect) }} | {{ "%.4g" | format(m.low) }} to {{ "%.4g" | format(m.high) }} | {{ "%.2g" | format(m.p_value) }} |
 {% endfor %}
 {% if run.decision.findings %}
-## What it comes from
+## What it comes from, against the training reference
 
 {% for cause in run.decision.findings -%}
 - **{{ cause.name }}**: {{ cause.sentence | md }}{% if cause.terms %} Words that tell it apart: {{ terms(cause) }}.{% endif %}{% if cause.examples %} For example {% for id in cause.examples[:5] %}`{{ id | code }}`{% if not loop.last %}, {% endif %}{% endfor %}.{% endif %}

@@ -548,3 +548,41 @@ def test_states_follow_each_other_as_promised(looks):
 def test_a_policy_that_makes_no_sense_is_refused(settings, said):
     with pytest.raises(ValueError, match=re.escape(said)):
         Policy(**settings)
+
+
+def moved(name, before, now, subject="", segment=""):
+    detail = {"share_reference": before, "share_current": now}
+    gap = now - before
+    return Measurement(
+        "change", f"class:{name}{subject}", gap, gap - 0.01, gap + 0.01, None, 5_000, 1_240, segment, detail
+    )
+
+
+def test_classes_that_moved_against_the_accepted_past_are_named():
+    swing = seen(SURE, 0.1, 0.05, 0.15, subject="classes")
+    got = Story().look(
+        calm(), swing, moved("cs.SY", 0.071, 0.0), moved("cs.RO", 0.11, 0.2), moved("x", 0, 0.1, "", "a=b")
+    )
+    assert got.causes == ("class balance",)
+    assert got.reasons[1:] == (
+        "Against the accepted past: cs.SY vanished from 7.1 % of traffic and cs.RO rose from 11 % to 20 % of traffic.",
+    )
+    longer = seen(SURE, 0.1, 0.05, 0.15, subject="classes over 4 windows")
+    got = Story().look(calm(), longer, moved("cs.SY", 0.2, 0.1), moved("cs.SI", 0, 0.02, " over 4 windows"))
+    assert got.reasons[1:] == ("Against the accepted past over 4 windows: cs.SI is new with 2.0 % of traffic.",)
+    assert Story().look(seen(SURE), moved("cs.SY", 0.2, 0.1)).reasons[1:] == ()
+
+
+def test_what_is_surest_names_the_cause():
+    swing, content = (lambda p: seen(p, 0.1, 0.05, 0.15, subject="classes")), (lambda p: seen(p))
+    assert Story().look(content(1e-5), swing(1e-6)).causes == ("class balance",)
+    assert Story().look(content(1e-6), swing(1e-5)).causes == ("content", "class balance")
+    assert Story().look(content(1e-6)).causes == ("content",)
+
+
+def test_a_small_budget_does_not_watch_for_ever():
+    # A tenth of 12 looks would be an evidence of 1.2, which calm traffic shows every other day.
+    story = Story(Policy(run_length=12))
+    assert story.look(calm(0.02)).state is State.STABLE
+    assert 1.2 < story.history[0].evidence["evidence"] < 3
+    assert story.look(calm(0.02)).state is State.WATCH

@@ -12,7 +12,7 @@ from scipy import stats
 from worlds import World, allowed_rejections, dataset, unit
 
 from monitor.sketches import block_sums, change, change_over, changes, compare, make_plan
-from monitor.sketches.effects import block_mmd2, class_effect, confidence_effect, novel_effect
+from monitor.sketches.effects import block_mmd2, class_effect, class_moves, confidence_effect, novel_effect
 from monitor.sketches.exchange import Component, Family, choices, combined, randomised_p, staged
 from monitor.sketches.features import row_features
 from monitor.sketches.plan import FOURIER_UNIT, FOURIER_WIDTH
@@ -382,3 +382,32 @@ def test_windows_of_one_season_are_compared_with_their_like():
     assert season.p_value > 0.01
     assert season.detail["blocks_current"] == 8
     assert change_over([], now, plan(), rng) == change_over(past, [], plan(), rng) == []
+
+
+def test_classes_that_surely_moved_are_told_with_their_shares():
+    shares = [0.3, 1 / 6, 1 / 6, 1 / 6, 1 / 6, 1 / 6 - (0.3 - 1 / 6)]
+    past, (now,) = windows(20), windows(1, 400, shares, seed=1)
+    found = {
+        m.subject: m for m in change(past, now, plan(), np.random.default_rng(0)) if m.subject.startswith("class:")
+    }
+    assert set(found) <= {"class:intent 0", "class:intent 5"}
+    first = found["class:intent 0"]
+    assert first.p_value is None
+    assert 0 < first.low < first.effect < first.high
+    assert first.detail["share_current"] - first.detail["share_reference"] == pytest.approx(first.effect)
+    assert first.detail["share_current"] == pytest.approx(0.3, abs=0.07)
+    calm = change(past, windows(1, 400, seed=2)[0], plan(), np.random.default_rng(0))
+    assert not [m for m in calm if m.subject.startswith("class:")]
+
+
+def test_class_moves_against_a_plain_count():
+    counts = np.array([[4.0, 0, 6], [6, 0, 4], [5, 0, 5], [2, 6, 2], [2, 4, 4]])
+    before, after, error = class_moves(counts, 2)
+    assert before.tolist() == [0.5, 0.0, 0.5]
+    assert after.tolist() == [0.2, 0.5, 0.3]
+    naive = [
+        sum((c[k] - c.sum() * part[:, k].sum() / part.sum()) ** 2 for c in part) / part.sum() ** 2
+        for k in range(3)
+        for part in (counts[:3], counts[3:])
+    ]
+    assert error == pytest.approx(np.sqrt([max(naive[2 * k] + naive[2 * k + 1], 1 / 900 + 1 / 400) for k in range(3)]))

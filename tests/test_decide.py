@@ -64,7 +64,7 @@ def test_content():
     got = verdict(*moved)
     assert got.state is State.DRIFTED
     assert got.causes == ("content",)
-    assert got.subjects == ("mmd embeddings", "mmd embeddings within classes", "ks novelty")
+    assert got.subjects == ("change embeddings", "mmd embeddings", "mmd embeddings within classes", "ks novelty")
     assert got.reasons[1:] == (
         (
             "Content has moved: ks novelty shows a difference of 0.31 from the reference (95 % interval 0.16 to 0.46, "
@@ -95,7 +95,7 @@ def test_a_class_swing_is_not_called_content():
         share("login", 0.2, 0.18, sure=False),
     )
     assert got.causes == ("class balance",)
-    assert got.subjects == ("mmd embeddings", "ks direction 1", "class_balance classes")
+    assert got.subjects == ("change embeddings", "mmd embeddings", "ks direction 1", "class_balance classes")
     assert got.reasons[1:] == (
         (
             "Class balance has moved: 31 % of traffic changed class (corrected p = 0.0002); order_status fell from 30 % to "
@@ -224,7 +224,7 @@ def test_correction_never_makes_a_p_value_smaller_and_keeps_their_order(values):
 def test_segments_are_told_after_all_traffic_and_the_rest_is_named():
     tested = [mmd(0.01, 1e-6, segment=f"country={c}") for c in ("DE", "FR", "IT", "SE", "US")]
     got = verdict(mmd(), classes(), *tested)
-    assert got.subjects[0] == "mmd embeddings (country=DE)"
+    assert got.subjects[:2] == ("change embeddings", "mmd embeddings (country=DE)")
     assert got.reasons[1] == (
         "In country=DE: Content has moved: mmd embeddings shows a difference of 0.01 from the reference "
         "(95 % interval 0.008 to 0.012, corrected p < 0.0001, 120 records against 1,000)."

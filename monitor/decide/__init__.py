@@ -18,7 +18,7 @@ from monitor.decide.findings import CHANGE, Finding, corrected_p_values, finding
 from monitor.decide.ledger import Ledger, opened, rising_for, scale_of, stretch_of
 from monitor.decide.policy import Policy
 from monitor.decide.reasons import explain, gap
-from monitor.decide.sentences import could_not_look, say, too_few
+from monitor.decide.sentences import could_not_look, moved_classes, say, too_few
 from monitor.values import Baseline, Counts, Decision, Measurement, State
 
 __all__ = [
@@ -70,8 +70,10 @@ def decide(
     if alarm.state is not State.DRIFTED:
         return Decision(alarm.state, (*said, *gap(findings)), evidence=evidence)
     causes, reasons = explain(findings, measurements)
-    subjects = tuple(f.subject for f in findings if f.drifted) or _subjects(alarm)
-    return Decision(alarm.state, (*said, *reasons), subjects, causes or _causes(alarm), evidence)
+    if "class balance" not in causes:
+        reasons = (*moved_classes(alarm, looked), *reasons)
+    subjects = dict.fromkeys((*_subjects(alarm), *(f.subject for f in findings if f.drifted)))
+    return Decision(alarm.state, (*said, *reasons), tuple(subjects), causes or _causes(alarm), evidence)
 
 
 def _subjects(alarm: Alarm) -> tuple[str, ...]:
@@ -81,8 +83,11 @@ def _subjects(alarm: Alarm) -> tuple[str, ...]:
 
 def _causes(alarm: Alarm) -> tuple[str, ...]:
     """What changed by the name of the stream, where no comparison with the reference tells more."""
-    balance = bool(alarm.named) and all(key.split("|")[1].startswith("classes") for key in alarm.named)
-    return ("class balance",) if balance else ("content",)
+    named = [key.split("|")[1].partition(" over ")[0] for key in alarm.named]
+    # A swing of classes moves the embeddings too, but less surely than the classes themselves.
+    if named and named[0] == "classes":
+        return ("class balance",)
+    return ("content", "class balance") if "classes" in named else ("content",)
 
 
 def _seen(policy: Policy, counts: Counts, ledger: Ledger, stamp: Mapping[str, float] | None) -> dict[str, float]:

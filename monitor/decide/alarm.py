@@ -18,6 +18,7 @@ LATELY = " lately"
 
 _STILL = 0.01
 _NEAR = 0.1
+_LEAST_NEAR = 3.0
 _FADED = 1 / 30
 
 
@@ -95,7 +96,7 @@ def judge(
         return Alarm(state, since, calm, hold, raised, p, named, effect, goes_on=True), ledger
     if named and effect is not None and surely(effect) > policy.tolerance:
         return Alarm(State.DRIFTED, at, 0, 1.0, raised + 1, p, named, effect), ledger
-    watched = ledger.evidence >= _NEAR * policy.run_length
+    watched = ledger.evidence >= max(_LEAST_NEAR, _NEAR * policy.run_length)
     return Alarm(State.WATCH if watched else State.STABLE, 0.0, 0, 0.0, raised, p, named, effect), ledger
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from monitor.decide.findings import Finding
 from monitor.values import Measurement
 
-__all__ = ["causes_of", "explain", "gap", "listed", "percent"]
+__all__ = ["causes_of", "explain", "gap", "listed", "percent", "share"]
 
 _ATTRIBUTION = 0.02
 _NAMED = 3
@@ -80,14 +80,14 @@ def _balance(findings: Sequence[Finding], shares: Sequence[Measurement]) -> str:
     balance = next(f for f in findings if f.of_balance)
     moved = [m for m in shares if m.subject.startswith("class:") and (m.low > 0 or m.high < 0)]
     moved = sorted(moved, key=lambda m: (-abs(m.effect), m.subject))[:_NAMED]
-    named = "".join(f"; {_share(m)}" for m in moved)
-    return (
-        f"Class balance has moved: {percent(balance.measurement.effect)} of traffic changed class "
-        f"(corrected {_p(balance.p)}){named}."
-    )
+    named = "".join(f"; {share(m)}" for m in moved)
+    # The distance is taken less what chance adds, which can leave less of it than one class surely moved.
+    amount = max([balance.measurement.effect, *(min(abs(m.low), abs(m.high)) for m in moved)])
+    return f"Class balance has moved: {percent(amount)} of traffic changed class (corrected {_p(balance.p)}){named}."
 
 
-def _share(m: Measurement) -> str:
+def share(m: Measurement) -> str:
+    """How a class moved."""
     name = m.subject.removeprefix("class:")
     before, now = m.detail["share_reference"], m.detail["share_current"]
     if not before:

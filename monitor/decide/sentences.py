@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from monitor.decide.alarm import LATELY, Alarm
 from monitor.decide.findings import CHANGE
 from monitor.decide.ledger import Ledger, scale_of
 from monitor.decide.policy import Policy
-from monitor.decide.reasons import listed, percent
+from monitor.decide.reasons import listed, percent, share
 from monitor.values import Counts, Measurement, State
 
-__all__ = ["could_not_look", "say", "too_few"]
+__all__ = ["could_not_look", "moved_classes", "say", "too_few"]
 
 _COUNTED = 1_000_000
 
@@ -79,6 +80,33 @@ def _moved(m: Measurement) -> str:
     low, high = sorted((m.low, m.high)) if m.effect >= 0 else sorted((-m.low, -m.high))
     way = "rose" if m.effect >= 0 else "fell"
     return f"{way} by {abs(m.effect):.3g} (95 % interval {low:.3g} to {high:.3g})"
+
+
+def moved_classes(alarm: Alarm, looked: Sequence[Measurement]) -> tuple[str, ...]:
+    """Which classes surely moved against the accepted past, of the streams that are named."""
+    said = []
+    for key in alarm.named:
+        _, subject, segment = key.split("|", 2)
+        what, over, span = subject.partition(" over ")
+        moved = [
+            m
+            for m in looked
+            if what == "classes"
+            and m.segment == segment
+            and m.subject.startswith("class:")
+            and m.subject.partition(" over ")[1:] == (over, span)
+            and not m.subject.endswith(LATELY)
+        ]
+        if moved:
+            where = f" in {segment}" if segment else ""
+            said.append(
+                f"Against the accepted past{where}{f' over {span}' if over else ''}: {listed([_share(m) for m in moved])}."
+            )
+    return tuple(said[:1])
+
+
+def _share(m: Measurement) -> str:
+    return share(replace(m, subject=m.subject.partition(" over ")[0]))
 
 
 def _named(key: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from monitor.sketches.effects import class_effect, confidence_effect, embedding_effect, novel_effect
+from monitor.sketches.effects import class_effect, class_moves, confidence_effect, embedding_effect, novel_effect
 from monitor.sketches.exchange import Component, Family, staged
 from monitor.sketches.plan import COORDINATE_UNIT, FOURIER_UNIT, FOURIER_WIDTH, Plan
 from monitor.sketches.sums import coarsened
@@ -18,6 +18,12 @@ __all__ = ["FEWEST", "Pool", "change", "compare", "measured", "pooled", "some"]
 
 FEWEST = 20
 """With fewer blocks in all there is no p-value."""
+
+_Z = 1.96
+_SURE = 3.0
+"""Standard errors that a class must have moved to be named among all."""
+
+_NAMED = 3
 
 _EMBEDDINGS = ("rbf1", "rbf4", "whitened", "novelty")
 
@@ -135,7 +141,34 @@ def measured(
             spread = float(column.std()) if len(column) else 0.0
             detail[f"z_{name}"] = (float(value) - float(column.mean())) / spread if spread > 0 else 0.0
         found.append(Measurement("change", subject, effect, low, high, p, n, m, pool.segment, detail | counted))
+        if subject == "classes" and enough:
+            found += _classes_moved(pool, n, m)
     return found
+
+
+def _classes_moved(pool: Pool, n: int, m: int) -> list[Measurement]:
+    """The classes whose share surely moved, the surest first; shown, not tested."""
+    counts = pool.sums[:, pool.plan.columns["classes"]]
+    before, after, error = class_moves(counts, pool.current)
+    moved = after - before
+    names = (*pool.plan.classes, "other classes")
+    order = np.argsort(-np.abs(moved) / error, kind="stable")[:_NAMED]
+    return [
+        Measurement(
+            "change",
+            f"class:{names[k]}",
+            float(moved[k]),
+            float(moved[k] - _Z * error[k]),
+            float(moved[k] + _Z * error[k]),
+            None,
+            n,
+            m,
+            pool.segment,
+            {"share_reference": float(before[k]), "share_current": float(after[k])},
+        )
+        for k in order
+        if abs(moved[k]) > _SURE * error[k]
+    ]
 
 
 def _stages(permutations: int, refined: int) -> tuple[int, ...]:

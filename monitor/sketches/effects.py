@@ -6,7 +6,7 @@ import numpy as np
 
 from monitor.values import FloatArray
 
-__all__ = ["block_mmd2", "class_effect", "confidence_effect", "embedding_effect", "novel_effect"]
+__all__ = ["block_mmd2", "class_effect", "class_moves", "confidence_effect", "embedding_effect", "novel_effect"]
 
 _Z = 1.96
 _POWER_Z = 0.84
@@ -141,6 +141,15 @@ def class_effect(counts: FloatArray, current: int) -> Effect:
     # Near no difference the jackknife is too small: the distance cannot fall below 0 and is never far above its noise.
     reach = _Z * max(error, noise / 2)
     return effect, max(0.0, effect - reach), min(1.0, effect + reach), {"total_variation": variation}
+
+
+def class_moves(counts: FloatArray, current: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Share of each class before and now, and the standard error of the difference, over blocks; (k,) each."""
+    past, now = counts[:-current], counts[-current:]
+    before, after = past.sum(axis=0) / past.sum(), now.sum(axis=0) / now.sum()
+    # A class that one side lacks has no spread there: at least that of one record.
+    least = 1.0 / past.sum() ** 2 + 1.0 / now.sum() ** 2
+    return before, after, np.sqrt(np.maximum(_share_variance(past) + _share_variance(now), least))
 
 
 def _share_variance(counts: FloatArray) -> FloatArray:
