@@ -52,7 +52,8 @@ SCENES = (
     ("mean shift 0.02", 500),
     ("new intent 5 %", 500),
     ("out of scope 5 %", 500),
-    ("domain x 2.25", 500),
+    ("domain's share x 2.25", 500),
+    ("domain 2.25 x as likely", 500),
     ("typo in 50 %", 250),
     ("polite 40 %", 250),
 )
@@ -61,7 +62,8 @@ GOALS = {
     ("mean shift 0.02", 500): ("core-4, large", 0.98),
     ("new intent 5 %", 500): ("core-4, large", 0.72),
     ("out of scope 5 %", 500): ("core-4, large", 0.65),
-    ("domain x 2.25", 500): ("chi-square on predicted domains", 0.85),
+    ("domain's share x 2.25", 500): ("chi-square on predicted domains", 0.85),
+    ("domain 2.25 x as likely", 500): ("chi-square on predicted domains", 0.85),
     ("typo in 50 %", 250): ("core-4, large", 0.95),
     ("polite 40 %", 250): ("core-4, large", 0.85),
 }
@@ -161,9 +163,12 @@ class Split:
             y[: n // 20] = rng.choice(self.new[turn % HELD], n // 20, replace=False)
         if scene == "out of scope 5 %":
             y[: n // 20] = rng.choice(self.strange, n // 20, replace=False)
-        if scene == "domain x 2.25":
+        if scene.startswith("domain"):
             others = np.setdiff1d(self.rest, x)
-            weights = np.where(self.domain[others] == self.domains[turn % len(self.domains)], 2.25, 1.0)
+            grown = self.domain[others] == self.domains[turn % len(self.domains)]
+            share = grown.mean()
+            odds = 2.25 if "likely" in scene else 2.25 * (1.0 - share) / (1.0 - 2.25 * share)
+            weights = np.where(grown, odds, 1.0)
             y = rng.choice(others, n, replace=False, p=weights / weights.sum())
         if scene != "mean shift 0.02":
             return x, y, None
@@ -196,7 +201,7 @@ def one(split: Split, scene: str, n: int, turn: int, rng: np.random.Generator, p
             if name in {"large", "small"}:
                 alone_p = ((seen.drawn >= seen.effects[:, None]).sum(axis=1) + 1) / (seen.drawn.shape[1] + 1)
                 found |= {f"{part} alone, {name}": float(p) for part, p in zip(COMPONENTS, alone_p, strict=True)}
-    if scene in {"none", "domain x 2.25"}:
+    if scene == "none" or scene.startswith("domain"):
         _, a, b = tabulated(split.predicted[x], alone(n), split.predicted[y], alone(n))
         found["chi-square on predicted domains"] = CHI_SQUARE.p_value(a, b, rng) or 1.0
     if peers:
@@ -289,6 +294,7 @@ NOTES = (
     "rbf1 alone, large, is what one median kernel gives: the test that peers run, here exact",
     "alibi-detect runs where benchmarks/peers/create.py made its environment, on the first pairs of each split; its p-values can be 0",
     "ten intents are new to references, rulers and windows alike; 4 splits",
+    "a tenth of traffic that is 2.25 times as likely as before has a share of a fifth, x 2; with its share x 2.25 it has 22.5 %",
     "labellings are not refined beyond 999",
 )
 
