@@ -12,6 +12,8 @@ from monitor.detectors.kinds import kinds_of
 from monitor.detectors.mmd import MmdDetector, mmd2_unbiased
 from monitor.detectors.power import Alternatives, _foreign, alternatives, detectable
 from monitor.detectors.ruler import make_ruler
+from monitor.sketches import block_sums, change, make_plan
+from monitor.sketches.power import detectable_share, kinds
 
 WORLD = intents(60, 24)
 
@@ -151,3 +153,33 @@ def test_small_and_dull_references_make_no_promise_they_cannot_keep():
     assert (found.content <= 1e-6).all()
     two = alternatives(unit(np.eye(5)[:2]), None, 1.0)
     assert np.isfinite(two.content).all()
+
+
+def test_a_look_on_block_sums_states_what_it_would_have_found():
+    rng = np.random.default_rng(5)
+    plan = make_plan(reference(dataset(traffic(1_200, rng), prefix="t"), dataset(traffic(300, rng), prefix="p")))
+
+    def summed(vectors, name):
+        return block_sums(plan, dataset(vectors, prefix=name), 8)[""]
+
+    past = [summed(traffic(200, rng), f"{i}-") for i in range(12)]
+    repetitions, found, shares = 40, 0, []
+    for repetition in range(repetitions):
+        window = traffic(200, rng)
+        shares.append(change(past, summed(window, "w-"), plan, rng, 299, 299)[0].detail["detectable_share"])
+        count = int(shares[-1] * 200 + rng.random())
+        window[:count] = around(WORLD, np.full(count, 40 + repetition % 20), rng, 0.5)
+        found += change(past, summed(window[rng.permutation(200)], "w-"), plan, rng, 299, 299)[0].p_value <= 0.05
+    assert 0.01 < np.median(shares) < 0.3
+    assert 0.6 * repetitions <= found
+    assert kinds(plan) is kinds(plan)
+
+
+def test_a_smaller_window_of_block_sums_would_have_found_less():
+    rng = np.random.default_rng(6)
+    plan = make_plan(reference(dataset(traffic(800, rng), prefix="t"), dataset(traffic(200, rng), prefix="p")))
+    null = rng.normal(size=(999, 4))
+    small, large = (detectable_share(plan, null, np.full(4, s), (5_000, n)) for s, n in ((0.02, 50), (0.002, 500)))
+    assert 0 < large < small <= 1
+    assert detectable_share(plan, null, np.full(4, 1e9), (5_000, 50)) == 1.0
+    assert detectable_share(plan, np.zeros((99, 4)), np.zeros(4), (10, 10)) > 0

@@ -15,7 +15,7 @@ from monitor.detectors.novelty_ranks import savage_scores
 from monitor.detectors.ruler import Ruler
 from monitor.values import FloatArray, Vectors
 
-__all__ = ["Alternatives", "alternatives", "detectable"]
+__all__ = ["Alternatives", "alternatives", "detectable", "share_found"]
 
 _BACKGROUND = 750
 _OF_A_KIND = 40
@@ -191,10 +191,12 @@ def detectable(
     critical = np.quantile(drawn, 1.0 - critical_level(drawn, level), axis=1)
     moved = np.maximum(critical + _POWER_Z * _WIDER * drawn.std(axis=1), 1e-12)
     shifts = [float(np.sqrt(m / s)) for m, s in zip(moved, against.shift, strict=True) if s > 0]
-    return _share(drawn[:, :_DRAWS], critical, against, sizes), min(shifts, default=np.inf)
+    return share_found(drawn, critical, against, sizes), min(shifts, default=np.inf)
 
 
-def _share(drawn: FloatArray, critical: FloatArray, against: Alternatives, sizes: tuple[int, int]) -> float:
+def share_found(drawn: FloatArray, critical: FloatArray, against: Alternatives, sizes: tuple[float, float]) -> float:
+    """The share of :func:`detectable`, from the components' critical values, (k,)."""
+    drawn = drawn[:, :_DRAWS]
     if not (against.lifts > 0).any():
         return 1.0
     n, m = sizes

@@ -8,9 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from monitor.sketches.effects import class_effect, class_moves, confidence_effect, embedding_effect, novel_effect
+from monitor.sketches.effects import (
+    class_effect,
+    class_moves,
+    confidence_effect,
+    embedding_effect,
+    novel_effect,
+    null_spread,
+)
 from monitor.sketches.exchange import Component, Family, staged
 from monitor.sketches.plan import COORDINATE_UNIT, FOURIER_UNIT, FOURIER_WIDTH, Plan
+from monitor.sketches.power import detectable_share
 from monitor.sketches.sums import coarsened
 from monitor.values import BlockSums, FloatArray, Measurement
 
@@ -183,15 +191,29 @@ def _effect(
     sums, counts = _features(pool, "rbf4" if subject == "embeddings" else subject)
     if subject == "embeddings":
         scale = pool.plan.share_scale
-        values = null[:, names.index("rbf4")]
-        topic = embedding_effect(sums, counts, pool.current, scale, values)
+        topic = embedding_effect(sums, counts, pool.current, scale)
         novel = novel_effect(pool.sums[:, pool.plan.columns["novel"]][:, 0], pool.rows, pool.current)
         detail = topic[3] | {"topic_share": topic[0], "novel_share": novel[0]}
+        if len(null):
+            detail["detectable_share"] = _detectable(pool, names, null)
         # Tight topics show in the first, scattered content in the second: the one that is surer to be large.
         return (*max(topic[:3], novel, key=lambda found: (found[1], found[0])), detail)
     if subject == "classes":
         return class_effect(sums, pool.current)
     return confidence_effect(sums[:, 0], counts, pool.current)
+
+
+def _detectable(pool: Pool, names: tuple[str, ...], null: FloatArray) -> float:
+    n, m = float(pool.rows[: -pool.current].sum()), float(pool.rows[-pool.current :].sum())
+    spreads = []
+    for name in names:
+        sums, rows = _features(pool, name)
+        if name == "novelty":
+            centred = sums[:, 0] - rows * (sums.sum() / rows.sum())
+            spreads.append(float(np.sqrt(np.square(centred).sum() / rows.sum() * (1.0 / n + 1.0 / m))))
+        else:
+            spreads.append(null_spread(sums, rows, pool.current))
+    return detectable_share(pool.plan, null, np.array(spreads), (n, m))
 
 
 def change(
@@ -216,7 +238,7 @@ def change(
     ``embeddings``: the effect is a share of traffic with a block-jackknife interval, the surer of two: what a new topic
     would have to take to show such an MMD² (``topic_share``), and by how much novel records grew (``novel_share``); ``classes``: total variation distance; ``confidence``: difference of means.
     ``detail``: ``z_...`` of each statistic, ``mmd2``, ``blocks_past``, ``blocks_current`` and ``detectable_share``, the
-    smallest share of a new topic found with 80 % power at 5 %.
+    smallest share of a new kind of input found with 80 % power at 5 % (:mod:`monitor.sketches.power`).
 
     Parameters
     ----------

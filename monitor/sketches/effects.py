@@ -6,10 +6,17 @@ import numpy as np
 
 from monitor.values import FloatArray
 
-__all__ = ["block_mmd2", "class_effect", "class_moves", "confidence_effect", "embedding_effect", "novel_effect"]
+__all__ = [
+    "block_mmd2",
+    "class_effect",
+    "class_moves",
+    "confidence_effect",
+    "embedding_effect",
+    "novel_effect",
+    "null_spread",
+]
 
 _Z = 1.96
-_POWER_Z = 0.84
 
 Effect = tuple[float, float, float, dict[str, float]]
 
@@ -58,7 +65,7 @@ def _jackknife(without: FloatArray) -> float:
     return float((len(kept) - 1) / len(kept) * np.square(kept - kept.mean()).sum()) if len(kept) > 1 else 0.0
 
 
-def embedding_effect(sums: FloatArray, rows: FloatArray, current: int, scale: float, null: FloatArray) -> Effect:
+def embedding_effect(sums: FloatArray, rows: FloatArray, current: int, scale: float) -> Effect:
     """The share of traffic that a new topic would have to take to show such an MMD², 0 to 1, with interval and details.
 
     The standard error is at least the spread under random choices: near no difference the jackknife is far too small.
@@ -66,7 +73,6 @@ def embedding_effect(sums: FloatArray, rows: FloatArray, current: int, scale: fl
     Parameters
     ----------
     scale : squared distance of a topic to all content, see :class:`~monitor.sketches.plan.Plan`
-    null : (B,) statistics of random choices in any unit, or none
     """
     if min(current, len(rows) - current) < 2:
         x, y = sums[:-current].sum(axis=0) / rows[:-current].sum(), sums[-current:].sum(axis=0) / rows[-current:].sum()
@@ -74,11 +80,7 @@ def embedding_effect(sums: FloatArray, rows: FloatArray, current: int, scale: fl
         return 0.0, 0.0, _share(float(np.square(x - y).sum()), scale), {}
     mmd2, error = block_mmd2(sums, rows, current)
     detail = {"mmd2": mmd2}
-    spread = _null_spread(sums, rows, current)
-    if len(null) and null.std() > 0:
-        beyond = (np.quantile(null, 0.95) - null.mean()) / null.std() + _POWER_Z
-        detail["detectable_share"] = _share(float(beyond) * spread, scale)
-    error = max(error, spread)
+    error = max(error, null_spread(sums, rows, current))
     return _share(mmd2, scale), _share(mmd2 - _Z * error, scale), _share(mmd2 + _Z * error, scale), detail
 
 
@@ -86,7 +88,7 @@ def _share(mmd2: float, scale: float) -> float:
     return float(min(1.0, np.sqrt(max(mmd2, 0.0) / scale)))
 
 
-def _null_spread(sums: FloatArray, rows: FloatArray, current: int) -> float:
+def null_spread(sums: FloatArray, rows: FloatArray, current: int) -> float:
     """Standard deviation of MMD² when nothing differs, from all blocks together."""
     centred = sums - rows[:, None] * (sums.sum(axis=0) / rows.sum())
     # Squared inner products of all pairs, by whichever product matrix is smaller.
