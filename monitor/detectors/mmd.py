@@ -80,7 +80,7 @@ class MmdDetector:
             traffic from one foreign cluster that would explain the effect; ``detectable_share``, ``detectable_shift``: what this window
             would have caught with 80 % power at level 5 % (:func:`~monitor.detectors.power.detectable`), a kind being like the reference's classes where it has some
 
-    permutations  labellings drawn for a p-value; 299 when they are clear, ``refined`` when fewer than 10 reach the
+    permutations  labellings drawn for a p-value; 299 when they are clear, ``refined`` when fewer than 30 reach the
                   observed value
     max_rows      rows used on each side at most, in whole blocks
     minimum       rows needed on each side
