@@ -29,7 +29,7 @@ class ConfidenceDetector:
     confidence is that of the confidence itself, and needs no labels. ``detail`` holds the mean of either side, and the
     calibrated one where at least 10 right and 10 wrong protected answers are known.
 
-    permutations, refined  exchanges drawn; ``refined`` when fewer than 10 reach the observed value
+    permutations, refined  exchanges drawn; ``refined`` when fewer than 30 reach the observed value
     minimum                rows needed on each side
     segments               values of each segment field at most
     """

@@ -94,7 +94,7 @@ class EnergyDetector:
     A rank-free test without a bandwidth to choose; on sentence embeddings it finds what a Gaussian kernel of median
     bandwidth finds. The interval is the distance ± 1.96 jackknife errors, at least the spread under exchange.
 
-    permutations, refined  exchanges drawn; ``refined`` when fewer than 10 reach the observed value
+    permutations, refined  exchanges drawn; ``refined`` when fewer than 30 reach the observed value
     max_rows               rows used on each side at most, drawn by ``rng``
     minimum                rows needed on each side
     segments               values of each segment field at most

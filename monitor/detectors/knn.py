@@ -75,7 +75,7 @@ class KnnDetector:
     blocks of the window, at least the spread under exchange. It speaks of these records, not of all there could be.
 
     neighbours             of each record that count
-    permutations, refined  exchanges drawn; ``refined`` when fewer than 10 reach the observed value
+    permutations, refined  exchanges drawn; ``refined`` when fewer than 30 reach the observed value
     max_rows               rows used on each side at most, drawn by ``rng``
     minimum                rows needed on each side
     segments               values of each segment field at most

@@ -150,7 +150,7 @@ class KsDetector:
     neighbours  training rows that count in the novelty of a row
     minimum     rows needed on each side
     segments    values of each segment field at most
-    permutations  labellings drawn for a p-value; ``refined`` when fewer than 10 reach what was seen
+    permutations  labellings drawn for a p-value; ``refined`` when fewer than 30 reach what was seen
     """
 
     def __init__(

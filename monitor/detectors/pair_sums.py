@@ -17,6 +17,7 @@ __all__ = ["Floats", "PairSums", "gaussian_across", "gaussian_within", "joined",
 Floats = npt.NDArray[np.float32]
 
 _STRIP = 512
+_NARROW = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +102,11 @@ def joined(reference: Floats, across: Floats, current: Floats) -> Floats:
     return np.block([[reference, across], [across.T, current]])
 
 
-def _strips(units: Units) -> list[tuple[int, int]]:
-    """Stretches of units of about 512 rows."""
+def _strips(units: Units, rows: int = _STRIP) -> list[tuple[int, int]]:
+    """Stretches of units of about so many rows."""
     found, first, ends = [], 0, np.append(units.starts[1:], len(units.order))
     while first < len(units):
-        last = max(int(np.searchsorted(ends, units.starts[first] + _STRIP, side="right")), first + 1)
+        last = max(int(np.searchsorted(ends, units.starts[first] + rows, side="right")), first + 1)
         found.append((first, last))
         first = last
     return found
@@ -162,7 +163,7 @@ def gaussian_within(
     """
     found = [np.empty((len(units), len(units)), dtype=np.float32) for _ in squarings]
     ends = np.append(units.block_starts[1:], len(left))
-    for first, last in _strips(units):
+    for first, last in _strips(units, max(_NARROW, min(_STRIP, len(left) // 8))):
         start, stop = units.starts[first], (units.starts[last] if last < len(units) else len(left))
         low, high = np.searchsorted(units.block_starts, [start, stop])
         blocks = list(
@@ -188,8 +189,8 @@ def linear_within(x: Vectors, units: Units) -> tuple[Floats, Floats]:
     -------
     (G, G) float32 and the units' sums (G, d) float32: two sides' sums multiply to the inner products across
     """
-    of_units = np.add.reduceat(x, units.starts, axis=0)
-    of_blocks = np.add.reduceat(x, units.block_starts, axis=0)
+    of_units = _rows_summed(x, units.starts)
+    of_blocks = x if len(units.block_starts) == len(x) else _rows_summed(x, units.block_starts)
     sums = of_units @ of_units.T
     squares = np.einsum("ij,ij->i", of_blocks, of_blocks, dtype=np.float64)
     first = np.searchsorted(units.block_starts, units.starts)

@@ -13,7 +13,7 @@ from monitor.values import FloatArray, Measurement
 __all__ = ["at_least", "corrected", "holm", "labellings", "permutation_test"]
 
 _BATCH = 1_000
-_ENOUGH = 10
+_ENOUGH = 30
 
 
 def at_least(**options: tuple[int, int]) -> None:
@@ -45,7 +45,7 @@ def permutation_test(
     """The p-value (b + 1)/(B + 1).
 
     Of B permuted statistics b reach the observed one; ties count. ``permutations`` are drawn first; only when fewer
-    than 10 of them reach the observed one does the count go on to ``refined``, because only then can the answer matter
+    than 30 of them reach the observed one does the count go on to ``refined``, because only then can the answer matter
     after a correction for many tests. This stays exact: a p-value of at most u needs the full count to give at most u as
     well, or it was reached by the first part alone.
 
