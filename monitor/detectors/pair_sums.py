@@ -163,6 +163,7 @@ def gaussian_within(
     """
     found = [np.empty((len(units), len(units)), dtype=np.float32) for _ in squarings]
     ends = np.append(units.block_starts[1:], len(left))
+    # Narrow strips compute little below the diagonal.
     for first, last in _strips(units, max(_NARROW, min(_STRIP, len(left) // 8))):
         start, stop = units.starts[first], (units.starts[last] if last < len(units) else len(left))
         low, high = np.searchsorted(units.block_starts, [start, stop])
