@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from itertools import combinations
+from math import comb
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from worlds import World, unit
 
 from monitor.detectors.blocks import Blocks
@@ -153,3 +155,16 @@ def test_a_remembered_reference_answers_as_a_new_one():
         for reference in (known, other, known):
             remembered = detector.measure(reference, window, np.random.default_rng(1))
             assert remembered == MmdDetector(199, 199).measure(reference, window, np.random.default_rng(1))
+
+
+@pytest.mark.parametrize(("n", "m"), [(4, 2), (2, 4), (3, 3)])
+def test_every_exchange_is_as_likely_as_any_other(n, m):
+    def alone(count):
+        return units_of(Blocks(np.arange(count), count, "record"), 1, np.random.default_rng(0))
+
+    labels = exchanged(alone(n), alone(m), 30_000, np.random.default_rng(1))
+    assert labels[:, 0].tolist() == [0.0] * n + [1.0] * m
+    assert set(labels.sum(axis=0).tolist()) == {float(m)}
+    _, counts = np.unique(labels[:, 1:], axis=1, return_counts=True)
+    assert len(counts) == comb(n + m, m)
+    assert stats.chisquare(counts).pvalue > 1e-3
