@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "benchmarks" / "results"
@@ -35,6 +37,7 @@ def page() -> str:
             f"| {goal['name']} | {goal['goal']} | {_number(goal['measured'])} | {'yes' if goal['met'] else '**no**'} |"
             for goal in found["goals"]
         ]
+        lines += _TABLES.get(path.stem, lambda tables: [])(found["tables"])
     return "\n".join(lines) + "\n"
 
 
@@ -42,6 +45,38 @@ def _number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def _power(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """One row a test, one column a change: rejections at 5 % in per cent."""
+    rows = tables["power"]
+    changes = list(dict.fromkeys((row["change"], row["n"]) for row in rows))
+    found = {(row["test"], row["change"], row["n"]): row["at_0.05"] for row in rows}
+    lines = ["", "Rejections at 5 % in per cent:", "", "| | " + " | ".join(f"{c}, n = {n}" for c, n in changes) + " |"]
+    lines.append("| --- |" + " ---: |" * len(changes))
+    for test in dict.fromkeys(row["test"] for row in rows):
+        cells = [found.get((test, *change)) for change in changes]
+        lines.append(f"| {test} | " + " | ".join("" if c is None else f"{100 * c:.0f}" for c in cells) + " |")
+    return lines
+
+
+def _level(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    lines = []
+    for name, rows in tables.items():
+        keys = [
+            key for key in rows[0] if key not in {"pools", "cpu_seconds", "rows_a_unit"} and not key.startswith("se_")
+        ]
+        lines += ["", f"{name[0].upper()}{name[1:]}:", "", "| " + " | ".join(k.replace("_", " ") for k in keys) + " |"]
+        lines.append("| --- " * len(keys) + "|")
+        lines += ["| " + " | ".join(_number(row.get(key, "")) for key in keys) + " |" for row in rows]
+    return lines
+
+
+def _seconds(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    return [line for name, rows in tables.items() if rows for line in _level({name: rows})]
+
+
+_TABLES = {"power": _power, "level": _level, "mmd_speed": _seconds, "null_streams": _level, "timeline": _level}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -574,10 +575,10 @@ def test_classes_that_moved_against_the_accepted_past_are_named():
 
 
 def test_what_is_surest_names_the_cause():
-    swing, content = (lambda p: seen(p, 0.1, 0.05, 0.15, subject="classes")), (lambda p: seen(p))
-    assert Story().look(content(1e-5), swing(1e-6)).causes == ("class balance",)
-    assert Story().look(content(1e-6), swing(1e-5)).causes == ("content", "class balance")
-    assert Story().look(content(1e-6)).causes == ("content",)
+    swing = seen(1e-6, 0.1, 0.05, 0.15, subject="classes")
+    assert Story().look(seen(1e-5), swing).causes == ("class balance",)
+    assert Story().look(seen(1e-7), swing).causes == ("content", "class balance")
+    assert Story().look(seen(1e-6)).causes == ("content",)
 
 
 def test_a_small_budget_does_not_watch_for_ever():
@@ -586,3 +587,26 @@ def test_a_small_budget_does_not_watch_for_ever():
     assert story.look(calm(0.02)).state is State.STABLE
     assert 1.2 < story.history[0].evidence["evidence"] < 3
     assert story.look(calm(0.02)).state is State.WATCH
+
+
+def test_every_segment_has_a_state_of_its_own():
+    story = Story()
+    german, french = {"segment": "country=DE"}, {"segment": "country=FR"}
+    got = story.look(calm(), calm(**german), calm(**french))
+    assert got.segments == {"country=DE": State.STABLE, "country=FR": State.STABLE}
+    story.history[0] = replace(story.history[0], segments=got.segments)
+
+    got = story.look(calm(), seen(1e-8, **german), calm(**french))
+    assert got.state is State.DRIFTED
+    assert got.segments == {"country=DE": State.DRIFTED, "country=FR": State.STABLE}
+    story.history[0] = replace(story.history[0], segments=got.segments)
+
+    got = story.look(calm(), calm(**german))
+    assert got.state is State.RECOVERING
+    assert got.segments == {"country=DE": State.RECOVERING, "country=FR": State.INSUFFICIENT}
+    assert story.look(counts=Counts(sampled=3)).segments.keys() <= {"country=DE", "country=FR"}
+
+
+def test_a_segment_alone_can_be_worth_watching():
+    got = Story().look(calm(), calm(5e-4, segment="country=DE"), calm(segment="country=FR"))
+    assert got.segments == {"country=DE": State.WATCH, "country=FR": State.STABLE}

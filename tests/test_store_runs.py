@@ -146,10 +146,12 @@ def test_what_a_difference_comes_from_comes_back(store):
         Cause("new topic", "5.0 % of traffic is about boats.", {"share": 0.05, "z": 7.5}, ("boat", "naïve 💶"), ("r7", "r1")),
         Cause("pipeline", "Half of the texts are empty."),
     )  # fmt: skip
-    decision = Decision(State.DRIFTED, ("Drift.",), findings=found)
+    segments = {"country=DE": State.DRIFTED, "country=FR ☃": State.STABLE}
+    decision = Decision(State.DRIFTED, ("Drift.",), findings=found, segments=segments)
     run = saved(store, decision=decision)
     assert store.run("support", START) == run
     assert store.run("support", START).decision.findings == found
+    assert store.run("support", START).decision.segments == segments
     assert store.history("support", before=START + WEEK, limit=1) == [(run.window, decision)]
     assert store.latest_runs()[0].decision == decision
 

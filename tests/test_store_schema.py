@@ -108,7 +108,8 @@ def test_a_database_of_the_first_release_keeps_all_it_holds(empty, database_url)
     empty.check()
     with empty._database.read() as connection:
         after = {table: rows_of(connection, table) for table in before}
-    assert [row.pop("findings") for row in after["decisions"]] == [None]  # nobody had sought any
+    # Nobody had sought any.
+    assert [(row.pop("findings"), row.pop("segments")) for row in after["decisions"]] == [(None, None)]
     assert after == before
     assert empty.run("support", START).decision == told
     # And goes on: the run is saved, with sums, by this release.

@@ -126,6 +126,11 @@ def show(
     stdout.print(Text.assemble(f"{run.monitor}  {run.window}  ", verdict(run)), soft_wrap=True)
     for reason in run.decision.reasons if run.decision else (run.error,):
         stdout.print(f"  {reason}", soft_wrap=True, markup=False)
+    for cause in run.decision.findings if run.decision else ():
+        stdout.print(f"  {cause.name}: {cause.sentence}", soft_wrap=True, markup=False)
+    if run.decision and run.decision.segments:
+        states = ", ".join(f"{segment} {state.value}" for segment, state in run.decision.segments.items())
+        stdout.print(f"  segments: {states}", soft_wrap=True, markup=False)
     counts = run.counts
     stdout.print(
         f"  {counts.population} records, {counts.sampled} sampled, {counts.repeats} repeats, {counts.empty} empty, "

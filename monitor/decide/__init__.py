@@ -18,6 +18,7 @@ from monitor.decide.findings import CHANGE, Finding, corrected_p_values, finding
 from monitor.decide.ledger import Ledger, opened, rising_for, scale_of, stretch_of
 from monitor.decide.policy import Policy
 from monitor.decide.reasons import explain, gap
+from monitor.decide.segments import segment_states
 from monitor.decide.sentences import could_not_look, moved_classes, say, too_few
 from monitor.values import Baseline, Counts, Decision, Measurement, State
 
@@ -62,18 +63,22 @@ def decide(
         few = counts.sampled < policy.minimum_sample
         reason = too_few(policy, counts) if few else could_not_look(looked)
         evidence = carried(last) | ledger.as_evidence() | _seen(policy, counts, ledger, stamp)
-        return Decision(State.INSUFFICIENT, (reason,), evidence=evidence)
+        unseen = dict.fromkeys(last.segments if last else (), State.INSUFFICIENT)
+        return Decision(State.INSUFFICIENT, (reason,), evidence=evidence, segments=unseen)
     alarm, kept = judge(policy, ledger, looked, last, at.timestamp())
     findings = findings_of(measurements, baselines, at)
     evidence = _seen(policy, counts, kept, stamp) | kept.as_evidence() | alarm.as_evidence() | _gaps(findings)
     said = say(policy, alarm, ledger, counts, looked)
+    segments = segment_states(policy, alarm, ledger, looked, last)
     if alarm.state is not State.DRIFTED:
-        return Decision(alarm.state, (*said, *gap(findings)), evidence=evidence)
+        return Decision(alarm.state, (*said, *gap(findings)), evidence=evidence, segments=segments)
     causes, reasons = explain(findings, measurements)
     if "class balance" not in causes:
         reasons = (*moved_classes(alarm, looked), *reasons)
     subjects = dict.fromkeys((*_subjects(alarm), *(f.subject for f in findings if f.drifted)))
-    return Decision(alarm.state, (*said, *reasons), tuple(subjects), causes or _causes(alarm), evidence)
+    return Decision(
+        alarm.state, (*said, *reasons), tuple(subjects), causes or _causes(alarm), evidence, segments=segments
+    )
 
 
 def _subjects(alarm: Alarm) -> tuple[str, ...]:

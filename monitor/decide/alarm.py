@@ -11,7 +11,7 @@ from monitor.decide.ledger import Ledger, opened, scale_of, what_of
 from monitor.decide.policy import Policy
 from monitor.values import Decision, Measurement, State
 
-__all__ = ["LATELY", "Alarm", "carried", "judge", "surely"]
+__all__ = ["LATELY", "Alarm", "carried", "judge", "near", "surely"]
 
 LATELY = " lately"
 """Subjects that end so span the looks since the evidence began to rise; they are shown, and measure the effect, not tested."""
@@ -53,6 +53,11 @@ class Alarm:
         return {**counts, "hold": self.hold, "p": self.p, **sizes}
 
 
+def near(policy: Policy) -> float:
+    """Evidence from which on traffic is worth watching; calm traffic rarely reaches it."""
+    return max(_LEAST_NEAR, _NEAR * policy.run_length)
+
+
 def surely(measurement: Measurement) -> float:
     """The smallest size of a change in its interval, whichever way it goes; 0 when that holds no change too."""
     return max(measurement.low, -measurement.high, 0.0)
@@ -80,8 +85,8 @@ def judge(
     p = min(1.0, len(tested) * min((m.p_value or 1.0 for m in tested), default=1.0))
     shares = ledger.shares(policy.run_length)
     named = e_bh(shares)
-    near = sorted((k for k in shares if shares[k] > 0), key=lambda k: (-shares[k], k))
-    effect = _largest(looked, named or tuple(near[:1]))
+    leading = sorted((k for k in shares if shares[k] > 0), key=lambda k: (-shares[k], k))
+    effect = _largest(looked, named or tuple(leading[:1]))
     if opened(last):
         still = p <= _STILL
         calm = 0 if still else int(before.get("calm", 0)) + (1 if tested else 0)
@@ -96,7 +101,7 @@ def judge(
         return Alarm(state, since, calm, hold, raised, p, named, effect, goes_on=True), ledger
     if named and effect is not None and surely(effect) > policy.tolerance:
         return Alarm(State.DRIFTED, at, 0, 1.0, raised + 1, p, named, effect), ledger
-    watched = ledger.evidence >= max(_LEAST_NEAR, _NEAR * policy.run_length)
+    watched = ledger.evidence >= near(policy)
     return Alarm(State.WATCH if watched else State.STABLE, 0.0, 0, 0.0, raised, p, named, effect), ledger
 
 

@@ -135,6 +135,7 @@ def decision_row(run: Run, decision: Decision) -> dict[str, Any]:
         "subjects": decision.subjects,
         "causes": decision.causes,
         "evidence": decision.evidence,
+        "segments": {name: state.value for name, state in decision.segments.items()},
         "findings": [[c.name, c.sentence, c.evidence, c.terms, c.examples] for c in decision.findings],
     }
 
@@ -146,7 +147,13 @@ def decision_of(row: Row[Any]) -> Decision:
         for name, sentence, evidence, terms, examples in row.findings or ()
     )
     return Decision(
-        State(row.state), tuple(row.reasons), tuple(row.subjects), tuple(row.causes), row.evidence, findings
+        State(row.state),
+        tuple(row.reasons),
+        tuple(row.subjects),
+        tuple(row.causes),
+        row.evidence,
+        findings,
+        {name: State(state) for name, state in (row.segments or {}).items()},
     )
 
 

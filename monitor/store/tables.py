@@ -131,6 +131,7 @@ decisions = Table(
     _needed("causes", Document),
     _needed("evidence", Document),
     Column("findings", Document),
+    Column("segments", Document),
 )
 
 block_sums = Table(

@@ -117,6 +117,7 @@ class Decision:
     subjects  what drifted, as ``detector subject`` or ``detector subject (segment)``; empty unless drifted
     causes    short names of what moved: ``content``, ``class balance``; empty unless drifted
     evidence  numbers the verdict rests on, such as the smallest corrected p-value; carries the evidence so far to the next
+    segments  the state of each segment that was ever looked at
     findings  what the difference comes from, the most important first; sought when an alarm is near
     """
 
@@ -126,6 +127,7 @@ class Decision:
     causes: tuple[str, ...] = ()
     evidence: Mapping[str, float] = field(default_factory=dict)
     findings: tuple[Cause, ...] = ()
+    segments: Mapping[str, State] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

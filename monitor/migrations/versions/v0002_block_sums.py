@@ -1,4 +1,4 @@
-"""Block sums of past windows, calibrations, and what a difference comes from."""
+"""Block sums of past windows, calibrations, what a difference comes from, and a state for each segment."""
 
 from __future__ import annotations
 
@@ -42,3 +42,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("monitor", name=op.f("pk_calibrations")),
     )
     op.add_column("decisions", sa.Column("findings", sa.JSON(), nullable=True))
+    op.add_column("decisions", sa.Column("segments", sa.JSON(), nullable=True))
