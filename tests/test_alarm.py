@@ -610,3 +610,19 @@ def test_every_segment_has_a_state_of_its_own():
 def test_a_segment_alone_can_be_worth_watching():
     got = Story().look(calm(), calm(5e-4, segment="country=DE"), calm(segment="country=FR"))
     assert got.segments == {"country=DE": State.WATCH, "country=FR": State.STABLE}
+
+
+def test_what_moved_since_a_baseline_is_told_beside_the_gap_to_the_reference():
+    swing = seen(SURE, 0.1, 0.05, 0.15, subject="classes")
+    gap = Measurement("class_balance", "classes", 0.3, 0.2, 0.4, 1e-5, 1_000, 120)
+    grew = Measurement(
+        "class_balance", "class:a", 0.3, 0.2, 0.4, None, 1_000, 120, "", {"share_reference": 0.1, "share_current": 0.4}
+    )
+    looked = (calm(), swing, moved("b", 0.07, 0.0), gap, grew)
+    told = decide(POLICY, ENOUGH, looked, at=AT, stamp={"reference": 1.0, "baseline": 1.7e9}).reasons
+    assert told[1] == "Against the accepted past: b vanished from 7.0 % of traffic."
+    assert told[2] == (
+        "Class balance has moved: 30 % of traffic changed class (corrected p < 0.0001); a rose from 10 % to 40 % of traffic."
+    )
+    told = decide(POLICY, ENOUGH, looked, at=AT, stamp={"reference": 1.0, "baseline": 0.0}).reasons
+    assert len(told) == 2, "the reference is the accepted past, so it is said once"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from monitor.decide.findings import Finding
+from monitor.decide.findings import BALANCE, Finding
 from monitor.values import Measurement
 
 __all__ = ["causes_of", "explain", "gap", "listed", "percent", "share"]
@@ -78,7 +78,8 @@ def _content(findings: Sequence[Finding]) -> str:
 
 def _balance(findings: Sequence[Finding], shares: Sequence[Measurement]) -> str:
     balance = next(f for f in findings if f.of_balance)
-    moved = [m for m in shares if m.subject.startswith("class:") and (m.low > 0 or m.high < 0)]
+    ours = [m for m in shares if m.detector == BALANCE and m.subject.startswith("class:")]
+    moved = [m for m in ours if m.low > 0 or m.high < 0]
     moved = sorted(moved, key=lambda m: (-abs(m.effect), m.subject))[:_NAMED]
     named = "".join(f"; {share(m)}" for m in moved)
     # The distance is taken less what chance adds, which can leave less of it than one class surely moved.

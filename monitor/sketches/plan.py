@@ -42,7 +42,7 @@ _EXACT_CLUSTERS = 5_000
 _SMALLEST_SCALE = 1e-3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """How a record becomes the whole numbers that are summed.
 

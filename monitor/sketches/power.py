@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from monitor.detectors.kinds import evenly, kinds_of
@@ -13,21 +15,12 @@ from monitor.values import FloatArray
 
 __all__ = ["detectable_share", "kinds"]
 
-_HELD = 8
 _OF_A_KIND = 40
-_known: dict[str, Alternatives] = {}
 
 
+@lru_cache(maxsize=8)
 def kinds(plan: Plan) -> Alternatives:
-    """How much each statistic of a look moves with kinds of the reference's content, as if they were new; remembered for each plan."""
-    if plan.fingerprint not in _known:
-        while len(_known) >= _HELD:
-            _known.pop(next(iter(_known)))
-        _known[plan.fingerprint] = _kinds(plan)
-    return _known[plan.fingerprint]
-
-
-def _kinds(plan: Plan) -> Alternatives:
+    """How much each statistic of a look moves with kinds of the reference's content, as if they were new."""
     ruler = plan.ruler
     rows = np.zeros((len(ruler.rows), len(ruler.live)), dtype=np.float32)
     rows[:, ruler.live] = ruler.rows
