@@ -281,7 +281,7 @@ def main() -> None:
         print(*worlds, sep="\n")
         arrivals: Table = []
         for share, seed in ((0.15, 0),) if quick else ((0.05, 0), (0.15, 1), (0.15, 0)):
-            found, looks = genres(folder / f"g{share}-{seed}", share, 10, seed)
+            found, looks = genres(folder / f"g{share}-{seed}", share, 7, seed)
             arrivals += found
         tables |= {"genres": arrivals, "genres: looks": looks, "calm": worlds}
     tables["cpu"] = [{"seconds": round(time.process_time() - began)}]

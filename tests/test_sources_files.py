@@ -93,6 +93,7 @@ def test_a_window_of_each_format(tmp_path, kind):
         "probabilities": None,
         "label": None,
         "vector": None,
+        "block": None,
         "segment.country": "DE",
     }
     assert len(ids(path, None)) == 30

@@ -87,6 +87,7 @@ def test_a_window_of_a_query(database_url):
         "probabilities": None,
         "label": None,
         "vector": None,
+        "block": None,
         "segment.country": "DE",
     }
     check_source(source(database_url), WINDOW)
@@ -278,6 +279,7 @@ def test_the_types_of_postgres(postgres_database):
             "probabilities": [("a", 0.75), ("b", 0.25)],
             "label": "true",
             "vector": [1.0, 2.5],
+            "block": None,
         }
     ]
     _, batch = source(postgres_database, fields=Fields(confidence="c")).read(WINDOW)
