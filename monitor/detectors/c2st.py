@@ -91,10 +91,9 @@ class C2stDetector:
         minimum: int = 20,
         segments: int = 20,
     ) -> None:
-        at_least(folds=(folds, 2), permutations=(permutations, 19), minimum=(minimum, 2))
-        at_least(segments=(segments, 0), max_rows=(max_rows, minimum))
-        self._folds, self._permutations = folds, permutations
-        self._limits = Limits(max_rows, segments, minimum, folds)
+        at_least(folds=(folds, 2))
+        self._folds = folds
+        self._limits = Limits(permutations, permutations, max_rows, minimum, segments, blocks=folds)
 
     def fit(self, reference: Dataset) -> Mapping[str, float]:
         """Nothing: the classifier learns from both sides."""
@@ -138,7 +137,7 @@ class C2stDetector:
             pieces = sides.among(test[:n], test[n:])
             k = int(test[:n].sum())
             stratum = RankStratum(scores[:k], scores[k:], pieces, np.arange(pieces.count))
-            p_values.append(pieces.exchanged(stratum.delta, rng, self._permutations))
+            p_values.append(pieces.exchanged(stratum.delta, rng, self._limits.permutations))
         return fisher(p_values)
 
 

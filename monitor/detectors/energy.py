@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from monitor.detectors.permutation import at_least
 from monitor.detectors.pooled import Limits, each_pooled
 from monitor.detectors.sides import Labels, Sides
 from monitor.values import Dataset, FloatArray, Measurement, Reference, Vectors
@@ -108,10 +107,7 @@ class EnergyDetector:
         minimum: int = 20,
         segments: int = 20,
     ) -> None:
-        at_least(permutations=(permutations, 19), minimum=(minimum, 2), segments=(segments, 0))
-        at_least(refined=(refined, permutations), max_rows=(max_rows, minimum))
-        self._permutations, self._refined = permutations, refined
-        self._limits = Limits(max_rows, segments, minimum)
+        self._limits = Limits(permutations, refined, max_rows, minimum, segments)
 
     def fit(self, reference: Dataset) -> Mapping[str, float]:
         """Nothing: there is no bandwidth."""
@@ -133,7 +129,7 @@ class EnergyDetector:
         effect = float(statistic(sides.truth)[0])
         spread = float(sides.drawn(statistic, 200, rng).std())
         margin = 1.96 * max(jackknife_error(between, sides), spread)
-        p = sides.p_value(statistic, rng, self._permutations, self._refined, tolerance=1e-4)
+        p = sides.p_value(statistic, rng, self._limits.permutations, self._limits.refined, tolerance=1e-4)
         n, m = len(sides.reference.codes), len(sides.current.codes)
         return Measurement(
             "energy", "embeddings", effect, effect - margin, effect + margin, p, n, m, segment, sides.detail

@@ -90,10 +90,9 @@ class KnnDetector:
         minimum: int = 20,
         segments: int = 20,
     ) -> None:
-        at_least(neighbours=(neighbours, 1), permutations=(permutations, 19), minimum=(minimum, 2))
-        at_least(segments=(segments, 0), refined=(refined, permutations), max_rows=(max_rows, minimum))
-        self._neighbours, self._permutations, self._refined = neighbours, permutations, refined
-        self._limits = Limits(max_rows, segments, minimum)
+        at_least(neighbours=(neighbours, 1))
+        self._neighbours = neighbours
+        self._limits = Limits(permutations, refined, max_rows, minimum, segments)
 
     def fit(self, reference: Dataset) -> Mapping[str, float]:
         """Nothing: neighbours are found among both sides."""
@@ -125,7 +124,7 @@ class KnnDetector:
         g = int(mine.sum())
         error = float(np.sqrt(g / max(g - 1, 1) * (residuals @ residuals))) / float(degree.sum())
         margin = 1.96 * max(error, spread)
-        p = sides.p_value(statistic, rng, self._permutations, self._refined)
+        p = sides.p_value(statistic, rng, self._limits.permutations, self._limits.refined)
         low, high = max(-1.0, effect - margin), min(1.0, effect + margin)
         n, m = len(sides.reference.codes), len(sides.current.codes)
         return Measurement("knn", "neighbours", effect, low, high, p, n, m, segment, sides.detail)

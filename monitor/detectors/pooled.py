@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.detectors.blocks import blocks_of
+from monitor.detectors.permutation import at_least
 from monitor.detectors.segments import check_comparable, each_segment, equalised
 from monitor.detectors.sides import Sides, drawn
 from monitor.values import Dataset, Reference, Vectors
@@ -17,12 +18,23 @@ __all__ = ["Limits", "Pooled", "each_pooled"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Rows on each side, and values of each segment field, at most; rows and blocks on each side, at least."""
+    """What a detector's options allow; ``ValueError`` names the option that is too small.
 
+    permutations, refined  exchanges drawn; ``refined`` when fewer than 30 reach the observed value
+    max_rows, segments     rows on each side, and values of each segment field, at most
+    minimum, blocks        rows and blocks on each side, at least
+    """
+
+    permutations: int
+    refined: int
     max_rows: int
-    segments: int
     minimum: int
+    segments: int
     blocks: int = 2
+
+    def __post_init__(self) -> None:
+        at_least(permutations=(self.permutations, 19), minimum=(self.minimum, 2), segments=(self.segments, 0))
+        at_least(refined=(self.refined, self.permutations), max_rows=(self.max_rows, self.minimum))
 
 
 @dataclass(frozen=True, slots=True)
