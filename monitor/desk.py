@@ -14,7 +14,7 @@ from monitor.detectors import Detector
 from monitor.embedders import Embedder
 from monitor.exporters import Exporter
 from monitor.past import Memory
-from monitor.selection import Strategy
+from monitor.selection.mixture import Mixture
 from monitor.sources import Source
 from monitor.store import Claim, Store
 from monitor.tickets import Tickets
@@ -46,8 +46,10 @@ class Monitor:
     memory: Callable[[Reference], Memory]
     season: timedelta | None
     keep: int
-    strategy: Strategy
+    mixture: Mixture
     budget: int
+    junk: frozenset[str]
+    negative_flips: float
     tickets: Mapping[str, Tickets]
     exports: Mapping[str, Exporter]
     settings: str

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from monitor.answers import answers_of
 from monitor.causes import causes
 from monitor.decide import decide
 from monitor.desk import Desk, Monitor, Steps, Stopped
@@ -23,8 +24,9 @@ from monitor.logs import fields, unforeseen
 from monitor.looks import counts_before, look, standing
 from monitor.publish import publish_pending, wishes
 from monitor.sampling import draw
+from monitor.selection.batch import propose
 from monitor.store import Past
-from monitor.values import Candidate, Counts, Decision, Measurement, Run, RunStatus, State, Window
+from monitor.values import Counts, Decision, Measurement, Run, RunStatus, State, Window
 
 __all__ = ["Desk", "Monitor", "Stopped", "publish_pending", "run_window"]
 
@@ -117,10 +119,12 @@ def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> tuple[Run, P
             decision = replace(decision, findings=causes(reference, current, run.counts, before, rng))
         run = replace(run, measurements=measurements, decision=decision)
     with steps("select"):
-        candidates: tuple[Candidate, ...] = ()
         if decision.state is State.DRIFTED:
-            candidates = tuple(monitor.strategy.select(reference, current, monitor.budget, rng))
-    return replace(run, status=RunStatus.DONE, candidates=candidates, finished_at=desk.clock()), back.past
+            answers = answers_of(monitor, reference, desk)
+            pool = monitor.mixture.pool(reference, current, rng, answers)
+            candidates, refresh = propose(monitor.mixture, pool, monitor.budget, monitor.negative_flips, rng)
+            run = replace(run, candidates=candidates, refresh=refresh)
+    return replace(run, status=RunStatus.DONE, finished_at=desk.clock()), back.past
 
 
 def _failed(run: Run, desk: Desk, error: str) -> Run:

@@ -11,13 +11,12 @@ import pyarrow as pa
 from monitor.detectors import Detector
 from monitor.embedders import Embedder
 from monitor.exporters import Exporter
-from monitor.selection import Strategy
+from monitor.selection import Answers, Rows, Strategy, pool_of
 from monitor.sources import Source
 from monitor.tickets import Tickets
 from monitor.values import (
     SEGMENT_PREFIX,
     Batch,
-    Candidate,
     Dataset,
     Draft,
     Export,
@@ -36,6 +35,8 @@ __all__ = [
     "check_tickets",
     "require",
 ]
+
+_NEAR_DUPLICATE, _BANDWIDTH = 0.97, 0.1
 
 
 def check_source(source: Source, window: Window) -> None:
@@ -159,50 +160,38 @@ def _check_refusal(detector: Detector, reference: Reference, current: Dataset) -
         require(False, "one row is measured; a ValueError should name the minimum")
 
 
-def check_strategy(strategy: Strategy, reference: Reference, current: Dataset, budget: int = 10) -> None:
+def check_strategy(
+    strategy: Strategy, reference: Reference, current: Dataset, budget: int = 10, answers: Answers | None = None
+) -> None:
     """Hold a strategy against :class:`monitor.selection.Strategy`; the window should hold more rows than the budget.
 
-    It changes no input, ranks 1, 2, ..., proposes records of the window once, keeps its numbers in their ranges and
-    record text out of its reasons, gives the same batch for the same generator in any order of rows, and nothing for
-    no budget or an empty window.
+    It changes no input, picks each row once, only rows that may be proposed and none that is taken, picks the same records
+    for the same generator in any order of rows, and nothing for no budget or an empty window.
     """
     before = _copied(current), _copied(reference.everything)
-    first = list(strategy.select(reference, current, budget, np.random.default_rng(1)))
-    require(first, "nothing is proposed; check the strategy with a window that holds something to label")
-    require(_same(before[0], current), "select changes the window")
-    require(_same(before[1], reference.everything), "select changes the reference")
-    require(len(first) <= budget, f"{len(first)} candidates for a budget of {budget}")
-    require([c.rank for c in first] == list(range(1, len(first) + 1)), "the ranks are not 1, 2, ...")
-    ids = [c.record_id for c in first]
-    require(len(set(ids)) == len(ids), "a record is proposed twice")
-    require(set(ids) <= set(current.ids), "a record is proposed that is not in the window")
-    for candidate in first:
-        _check_candidate(candidate, reference, current)
-    require(
-        list(strategy.select(reference, current, budget, np.random.default_rng(1))) == first,
-        "the same generator gives another batch",
-    )
-    turned = list(strategy.select(reference, _reordered(current), budget, np.random.default_rng(1)))
-    require(turned == first, "another order of rows gives another batch")
-    require(not strategy.select(reference, current, 0, np.random.default_rng(1)), "a budget of 0 proposes something")
-    empty = current.take(np.zeros(0, dtype=np.int64))
-    require(
-        not strategy.select(reference, empty, budget, np.random.default_rng(1)), "an empty window proposes something"
-    )
+    nothing_taken = np.zeros(0, dtype=np.int64)
 
+    def picked(window: Dataset, count: int, taken: Rows = nothing_taken) -> list[str]:
+        pool = pool_of(reference, window, _NEAR_DUPLICATE, _BANDWIDTH, answers)
+        rows = list(strategy.pick(pool, count, taken, np.random.default_rng(1)))
+        require(all(isinstance(row, int) for row in rows), "a pick is not a whole number (int)")
+        require(set(rows) <= set(pool.rows.tolist()), "a row is picked that may not be proposed")
+        require(not set(rows) & set(taken.tolist()), "a row is picked that is taken already")
+        require(len(set(rows)) == len(rows), "a row is picked twice")
+        require(len(rows) <= count, f"{len(rows)} rows picked for a budget of {count}")
+        return [pool.window.ids[row] for row in rows]
 
-def _check_candidate(candidate: Candidate, reference: Reference, current: Dataset) -> None:
-    require(0 <= candidate.gain <= 1, f"the gain {candidate.gain} is not in [0, 1]")
-    require(candidate.risk is None or 0 <= candidate.risk <= 1, f"the risk {candidate.risk} is not in [0, 1]")
-    require(candidate.strategy, "a candidate does not say what chose it")
-    require(candidate.reason.strip(), "a candidate has no reason")
-    require(not candidate.text or candidate.text not in candidate.reason, "a reason quotes the record's text")
-    known = set(reference.everything.ids)
-    for neighbour in candidate.neighbours:
-        require(neighbour.record_id in known, "a neighbour is not in the reference")
-        require(-1 <= neighbour.similarity <= 1, f"the similarity {neighbour.similarity} is not in [-1, 1]")
-    row = current.take([current.ids.index(candidate.record_id)])
-    require(candidate.predicted == row.column("predicted")[0], "a candidate carries another record's prediction")
+    first = picked(current, budget)
+    require(first, "nothing is picked; check the strategy with a window that holds something to label")
+    require(_same(before[0], current), "pick changes the window")
+    require(_same(before[1], reference.everything), "pick changes the reference")
+    require(picked(current, budget) == first, "the same generator gives another batch")
+    require(picked(_reordered(current), budget) == first, "another order of rows gives another batch")
+    pool = pool_of(reference, current, _NEAR_DUPLICATE, _BANDWIDTH, answers)
+    taken = np.array(sorted(pool.window.ids.index(record) for record in first[: budget // 2]), dtype=np.int64)
+    picked(current, budget, taken)
+    require(not picked(current, 0), "a budget of 0 picks something")
+    require(not picked(current.take(nothing_taken), budget), "an empty window has something picked")
 
 
 def _copied(data: Dataset) -> Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,13 +23,23 @@ from monitor.past import Memory
 from monitor.pipeline import Monitor
 from monitor.reference import Shelf, assemble, split_protected
 from monitor.sampling import draw
-from monitor.settings import FieldSettings, MonitorSettings, Part, Settings
+from monitor.selection.mixture import Mixture, Share
+from monitor.settings import FieldSettings, MonitorSettings, Part, SelectionSettings, Settings
 from monitor.sources import Source
 from monitor.sources.fields import Fields
 from monitor.store import Store
 from monitor.values import SEGMENT_PREFIX, Counts, Dataset, Reference, Sample, record_schema
 
-__all__ = ["build_reference", "embedder_of", "labelled_sample", "open_shelf", "open_store", "source_of", "wire"]
+__all__ = [
+    "build_reference",
+    "embedder_of",
+    "labelled_sample",
+    "mixture_of",
+    "open_shelf",
+    "open_store",
+    "source_of",
+    "wire",
+]
 
 
 def open_store(settings: Settings) -> Store:
@@ -85,11 +95,28 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
         memory=_memory(),
         season=monitor.policy.season,
         keep=monitor.policy.keep,
-        strategy=plugins.build("selection", monitor.selection.strategy.kind, monitor.selection.strategy.options),
+        mixture=mixture_of(monitor.selection),
         budget=monitor.selection.budget,
+        junk=frozenset(monitor.selection.junk),
+        negative_flips=monitor.selection.negative_flips,
         tickets={part.name: plugins.build("tickets", part.kind, part.options) for part in monitor.tickets},
         exports={part.name: plugins.build("exporters", part.kind, part.options) for part in monitor.exports},
         settings=monitor.fingerprint(),
+    )
+
+
+def mixture_of(settings: SelectionSettings) -> Mixture:
+    """The strategies, made."""
+
+    def shares(parts: Sequence[Part]) -> list[Share]:
+        return [Share(part.name, plugins.build("selection", part.kind, part.options), part.share) for part in parts]
+
+    return Mixture(
+        shares(settings.strategies),
+        shares(settings.after_labels),
+        settings.random_share,
+        settings.near_duplicate,
+        settings.bandwidth,
     )
 
 
@@ -141,7 +168,8 @@ def labelled_sample(store: Store, settings: Settings, monitor: MonitorSettings) 
     """Candidates whose labels have come in, as training records."""
     if embedder_of(settings, monitor)[1].reads != "text":
         raise ConfigError("--add-labels needs texts; add labelled records with vectors to the training data itself")
-    found = [c for c in store.labelled_candidates(monitor.name) if c.text]
+    junk = set(monitor.selection.junk)
+    found = [c for c in store.labelled_candidates(monitor.name) if c.text and c.label not in junk]
     fields = monitor.reference.fields or monitor.fields
     schema = record_schema(tuple(fields.segments))
     columns = {

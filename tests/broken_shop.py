@@ -32,8 +32,8 @@ class Nosy:
         self._fail(data.records.column("text")[0])
     def measure(self, reference, current, rng):
         self._fail(current.records.column("text")[0])
-    def select(self, reference, current, budget, rng):
-        self._fail(current.records.column("text")[0])
+    def pick(self, pool, count, taken, rng):
+        self._fail(pool.window.records.column("text")[0])
     def open(self, draft):
         self._fail(draft.body)
     def write(self, export):

@@ -36,6 +36,7 @@ def candidate(rank: int = 1, **changes: object) -> Candidate:
         rank=rank,
         record_id=f"r{rank}",
         strategy="herding",
+        need=0.875,
         gain=0.75,
         risk=None,
         suggested_label="refund",
@@ -47,6 +48,8 @@ def candidate(rank: int = 1, **changes: object) -> Candidate:
         predicted="billing",
         confidence=0.5,
         segments={"country": "DE", "channel": "chat"},
+        cluster="money back",
+        vector=bytes(range(16)),
     )
     return replace(made, **changes)
 

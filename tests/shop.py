@@ -116,7 +116,7 @@ def raw_settings(folder: Path, database_url: str | None = None, **monitor: objec
                     "fields": {"timestamp": None, "label": "label"},
                 },
                 "detectors": [{"kind": "mmd", "permutations": 499}, "ks", "class_balance"],
-                "selection": {"strategy": "herding", "budget": 20},
+                "selection": {"budget": 20},
                 "tickets": [{"kind": "file", "folder": f"{folder}/tickets"}],
                 "exports": [{"kind": "files", "folder": f"{folder}/exports", "formats": ["parquet", "jsonl", "csv"]}],
                 **monitor,

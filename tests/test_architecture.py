@@ -54,14 +54,16 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "past": ({"values", "sketches", "store"}, set()),
     "looks": ({"values", "decide", "desk", "past", "sketches", "store"}, {"numpy"}),
     "desk": ({"values", "decide", "past", "store"} | PARTS, set()),
+    "answers": ({"values", "desk", "selection"}, {"numpy", "pyarrow"}),
     "publish": ({"values", "errors", "decide", "desk", "report", "store", "logs"}, set()),
     "pipeline": (
-        {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"},
+        {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}
+        | {"answers", "selection"},
         {"numpy"},
     ),
     "wiring": (
         {"values", "errors", "settings", "plugins", "pipeline", "reference", "sampling", "store", "decide", "past"}
-        | {"sources", "embedders", "detectors"},
+        | {"sources", "embedders", "detectors", "selection"},
         {"numpy", "pyarrow"},
     ),
     "serve": (

@@ -191,7 +191,7 @@ def test_a_text_of_a_megabyte_is_cut_counted_and_sent_on(shop):
     rows = secret_rows(new=40)
     rows[-1]["text"] = f"boat harbour {SECRET} " * 50_000
     shop.traffic(jsonl(rows))
-    shop.set(detectors=[{"kind": "mmd", "permutations": 499}], selection={"strategy": "random", "budget": 160})
+    shop.set(detectors=[{"kind": "mmd", "permutations": 499}], selection={"strategies": ["random"], "budget": 160})
     run = shop.run()
     assert (run.decision.state, run.counts.overlong, run.counts.sampled) == ("drifted", 1, 160)
     (ticket,) = (shop.folder / "tickets").glob("*.md")

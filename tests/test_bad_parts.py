@@ -49,7 +49,7 @@ def test_a_detector_that_raises_while_it_is_fitted_leaves_no_reference(nosy):
     assert [path.name for path in (nosy.folder / "artifacts" / "shop").iterdir()] == ["v0001"]
 
 
-@pytest.mark.parametrize("options", [{"embedder": "nosy"}, {"selection": {"strategy": "nosy"}}])
+@pytest.mark.parametrize("options", [{"embedder": "nosy"}, {"selection": {"strategies": ["nosy"]}}])
 def test_other_parts_that_raise_fail_the_run(nosy, options):
     drifting(nosy, **options)
     nosy.failed("ValueError in _fail (nosy.py line 4); the log has the traceback")
@@ -61,10 +61,13 @@ def test_results_that_cannot_be_kept_fail_the_run(nosy, monkeypatch, fault):
 
     made = {
         "nan": ("measure", [Measurement("nosy", SECRET, 0.5, 0.4, 0.6, 1e-9, 9, 9, detail={SECRET: float("nan")})]),
-        "naive": ("select", [Candidate(1, "1", "s", 0.5, None, None, (), "", 0, SECRET, FIRST.replace(tzinfo=None))]),
+        "naive": ("pick", [0]),
     }
     monkeypatch.setattr(part.Nosy, made[fault][0], lambda *_: made[fault][1])
-    drifting(nosy, **({"detectors": ["nosy"]} if fault == "nan" else {"selection": {"strategy": "nosy"}}))
+    if fault == "naive":
+        naive = Candidate(1, "1", "s", 0.5, 0.5, None, None, (), "", 0, SECRET, FIRST.replace(tzinfo=None))
+        monkeypatch.setattr("monitor.selection.batch.candidates", lambda *_: (naive,))
+    drifting(nosy, **({"detectors": ["nosy"]} if fault == "nan" else {"selection": {"strategies": ["nosy"]}}))
     nosy.failed("ValueError in ")
 
 
@@ -80,7 +83,7 @@ def test_destinations_that_raise_hold_up_nobody_else(nosy):
 
 
 def test_an_export_that_cannot_be_made_never_quotes_its_records(tmp_path):
-    wrong = Candidate(1, "1", "s", 0.5, None, None, (), "", text=SECRET, confidence=SECRET)
+    wrong = Candidate(1, "1", "s", 0.5, 0.5, None, None, (), "", text=SECRET, confidence=SECRET)
     with pytest.raises(PublishError, match=r"export cannot be written to .*: ArrowInvalid; ") as caught:
         FilesExporter(str(tmp_path)).write(Export("k", "shop", "r", window(0), (wrong,), 1))
     assert SECRET not in str(caught.value)

@@ -20,7 +20,7 @@ from monitor.values import Candidate, Draft, Export, Window, record_schema
 
 WINDOW = Window(datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 6, tzinfo=UTC))
 DRAFT = Draft("0123456789abcdef", "shop", "Title", "Body", WINDOW)
-CANDIDATES = tuple(Candidate(n, f"r{n}", "herding", 0.5, None, None, (), "Because.", text="x") for n in (1, 2, 3))
+CANDIDATES = tuple(Candidate(n, f"r{n}", "herding", 0.5, 0.5, None, None, (), "Because.", text="x") for n in (1, 2, 3))
 EXPORT = Export("shop|2026-01-05", "shop", "run", WINDOW, CANDIDATES, 1)
 TEXTS = ["Where is my order?", "refund", "a much longer message about a lamp that flickers at night", "refund"]
 

@@ -27,7 +27,7 @@ AWKWARD = 'He said "no",\nthen left; =1+1 \U0001f642'
 def candidate(rank=1, text=AWKWARD, **changes) -> Candidate:
     near = (Neighbour("t1", "refund", 0.75), Neighbour("t2", None, 0.5))
     made = Candidate(
-        rank, f"r{rank}", "herding", 0.5, None, "refund", near, "Because.", 2, text, WINDOW.start, "other", 0.25
+        rank, f"r{rank}", "herding", 0.75, 0.5, None, "refund", near, "Because.", 2, text, WINDOW.start, "other", 0.25
     )
     return replace(made, segments={"country": "DE"}, **changes)
 
@@ -51,8 +51,10 @@ def test_three_formats_and_a_manifest(tmp_path):
         "observed_at": WINDOW.start,
         "rank": 1,
         "strategy": "herding",
+        "need": 0.75,
         "gain": 0.5,
         "risk": None,
+        "cluster": None,
         "duplicates": 2,
         "reason": "Because.",
         "nearest_id": "t1",

@@ -11,13 +11,34 @@ from worlds import around, dataset, intents, reference, unit
 
 from monitor.plugins import build
 from monitor.selection import drift_mass as dm
+from monitor.selection.batch import propose
 from monitor.selection.herding import HerdingStrategy, herd, target_weights
+from monitor.selection.mixture import Mixture, Share
 from monitor.selection.near_duplicates import representatives
 from monitor.selection.proposals import suggested_label
 from monitor.selection.random_share import RandomStrategy
 from monitor.values import Neighbour
 
-BOTH = [HerdingStrategy(), RandomStrategy()]
+
+class Batches:
+    """A strategy as a whole batch: what a ticket would list."""
+
+    def __init__(self, name, strategy, **options):
+        self.mixture = Mixture([Share(name, strategy)], [Share(name, strategy)], **options)
+
+    def select(self, reference, current, budget, rng):
+        return list(propose(self.mixture, self.mixture.pool(reference, current, rng), budget, 0.01, rng)[0])
+
+
+def herding(**options):
+    return Batches("herding", HerdingStrategy(), **options)
+
+
+def at_random():
+    return Batches("random", RandomStrategy(), random_share=0.0)
+
+
+BOTH = [herding(), at_random()]
 DIMENSIONS = 64
 CENTRES = intents(10, DIMENSIONS, seed=1)
 
@@ -90,14 +111,21 @@ def test_kernel_mean_is_the_plain_loop_across_blocks(monkeypatch, leave_out):
 
 def test_need_is_the_plain_formula():
     window, ref, h = calm(20, 6), np.concatenate([calm(25, 7), new_topic(5)]), 0.3
-    confidence = np.array([0.25, np.nan] * 10)
+    doubt = np.array([0.75, np.nan] * 10)
     mass = dm.drift_mass(window, np.ones(20), ref, np.ones(30), h)
     rho_p, rho_r = naive_mean(window, window, h, np.ones(20), True), naive_mean(window, ref, h, np.ones(30), False)
     e0 = float(np.median(naive_mean(ref, ref, h, np.ones(30), True)))
     for i in range(20):
         excess = min(max(1 - (rho_r[i] + 0.3 * e0) / (rho_p[i] + 0.3 * e0), 0.0), 1.0)
-        doubt = 0.75 if i % 2 == 0 else 1.0
-        assert dm.label_need(mass.excess, confidence)[i] == pytest.approx(excess * (0.7 + 0.3 * doubt), abs=1e-4)
+        among = sorted(float(window[i] @ z) for z in ref)[-10]
+        usual = [sorted(float(ref[a] @ ref[b]) for b in range(30) if b != a)[-10] for a in range(30)]
+        far = np.mean([cosine > among for cosine in usual])
+        unlike = excess * min(max((far - 0.8) / 0.2, 0.0), 1.0)
+        assert mass.far[i] == pytest.approx(far, abs=1e-9)
+        unsure = max(0.75 if i % 2 == 0 else 1.0, unlike)
+        assert dm.label_need(mass.excess, doubt, mass.unlike)[i] == pytest.approx(
+            excess * (0.7 + 0.3 * unsure), abs=1e-4
+        )
         assert mass.shrink[i] == pytest.approx(rho_p[i] / (rho_p[i] + 0.5 * e0), rel=1e-4)
         assert mass.ratio[i] == pytest.approx((rho_p[i] + 0.3 * e0) / (rho_r[i] + 0.3 * e0), rel=1e-4)
 
@@ -130,7 +158,7 @@ def test_excess_and_shrink_keep_their_ranges(pairs, typical):
 
 def test_luck_is_small_in_large_windows_and_nothing_without_a_reference():
     ref, ones = calm(600, 1), np.ones(600)
-    typical = dm.typical_density(ref, ones, 0.1)
+    typical = dm.drift_mass(ref, ones, ref, ones, 0.1).typical
     small, large = (dm.luck(ref, ones, n, typical, 0.1, rng(), 0.9) for n in (20, 300))
     assert 0 < large < small < 1
     assert dm.luck(ref[:3], ones[:3], 50, typical, 0.1, rng(), 0.9) == 0.0
@@ -168,17 +196,17 @@ def test_herding_goes_where_it_has_not_been():
 
 def test_a_new_topic_is_herded_and_junk_is_not():
     for seed in (3, 4, 5):
-        chosen = HerdingStrategy().select(REFERENCE, mixed_window(seed), 40, rng(seed))
+        chosen = herding().select(REFERENCE, mixed_window(seed), 40, rng(seed))
         kinds = [c.record_id.split()[1] for c in herded(chosen)]
         assert len(kinds) >= 25
         assert kinds.count("new") >= 0.8 * len(kinds)
         assert kinds.count("junk") <= 0.1 * len(kinds)
-        assert all(c.gain > 0 for c in herded(chosen))
+        assert all(c.need > 0 and c.gain > 0 for c in herded(chosen))
 
 
 @pytest.mark.parametrize(("window", "most"), [(scattered(60), 3), (calm(150, 11), 30)], ids=["junk", "calm"])
 def test_without_drift_mass_little_is_herded(window, most):
-    chosen = HerdingStrategy().select(REFERENCE, dataset(window), 40, rng())
+    chosen = herding().select(REFERENCE, dataset(window), 40, rng())
     assert len(herded(chosen)) <= most
     assert 1 <= len(chosen) - len(herded(chosen)) <= 4
 
@@ -211,38 +239,38 @@ def test_an_empty_window_has_nothing_and_one_row_is_itself(strategy):
     assert not strategy.select(REFERENCE, mixed_window().take([]), 10, rng())
     assert not strategy.select(REFERENCE, dataset(np.zeros((0, 0))), 10, rng())
     one = strategy.select(REFERENCE, dataset(new_topic(1)), 10, rng())
-    assert [(c.record_id, c.strategy, c.gain) for c in one] == [("r00000", "random", 0.0)]
+    assert [(c.record_id, c.strategy, c.need) for c in one] == [("r00000", "random", 0.0)]
 
 
 def test_copies_of_one_message_are_one_candidate():
-    (only,) = HerdingStrategy().select(REFERENCE, dataset(new_topic(1)[[0] * 30]), 10, rng())
+    (only,) = herding().select(REFERENCE, dataset(new_topic(1)[[0] * 30]), 10, rng())
     assert (only.record_id, only.strategy, only.duplicates) == ("r00000", "herding", 29)
 
 
 def test_ids_that_differ_in_a_trailing_null_are_two():
     window = dataset(scattered(2), ids=["a", "a\0"])
-    assert {c.record_id for c in RandomStrategy().select(REFERENCE, window, 5, rng())} == {"a", "a\0"}
+    assert {c.record_id for c in at_random().select(REFERENCE, window, 5, rng())} == {"a", "a\0"}
 
 
 def test_an_id_that_comes_twice_is_one_record():
     window = dataset(new_topic(20), ids=[f"r{i // 2}" for i in range(20)])
-    assert len({c.record_id for c in RandomStrategy().select(REFERENCE, window, 50, rng())}) == 10
+    assert len({c.record_id for c in at_random().select(REFERENCE, window, 50, rng())}) == 10
 
 
 def test_the_random_share_is_of_what_is_chosen_and_comes_last():
-    chosen = HerdingStrategy(random_share=0.25).select(REFERENCE, mixed_window(), 20, rng())
+    chosen = herding(random_share=0.25).select(REFERENCE, mixed_window(), 20, rng())
     assert [c.strategy for c in chosen] == ["herding"] * 15 + ["random"] * 5
-    spent = HerdingStrategy(random_share=0.25).select(REFERENCE, mixed_window(), 180, rng())
+    spent = herding(random_share=0.25).select(REFERENCE, mixed_window(), 180, rng())
     count = len(herded(spent))
     assert count < 80
     assert len(spent) - count == round(count / 3)
-    assert len(herded(HerdingStrategy(random_share=0.0).select(REFERENCE, mixed_window(), 20, rng()))) == 20
-    assert not herded(HerdingStrategy(random_share=1.0).select(REFERENCE, mixed_window(), 20, rng()))
+    assert len(herded(herding(random_share=0.0).select(REFERENCE, mixed_window(), 20, rng()))) == 20
+    assert not herded(herding(random_share=1.0).select(REFERENCE, mixed_window(), 20, rng()))
 
 
 def test_random_choice_gives_every_record_its_turn():
     window, random = mixed_window().take(np.arange(20)), rng()
-    drawn = [c.record_id for _ in range(300) for c in RandomStrategy().select(REFERENCE, window, 5, random)]
+    drawn = [c.record_id for _ in range(300) for c in at_random().select(REFERENCE, window, 5, random)]
     counts = np.array([drawn.count(i) for i in window.ids])
     assert counts.sum() == 1_500
     assert ((counts > 45) & (counts < 105)).all()  # 75 expected, standard deviation 7.5
@@ -259,7 +287,7 @@ def test_a_candidate_carries_its_record_and_what_helps_to_label_it():
         confidence=[0.5] * 4,
         segments={"country": ["DE", None, "FR", "FR"]},
     )
-    by_id = {c.record_id: c for c in RandomStrategy().select(ref, window, 10, rng())}
+    by_id = {c.record_id: c for c in at_random().select(ref, window, 10, rng())}
     first, second = by_id["r00000"], by_id["r00001"]
     similarity = pytest.approx(2**-0.5, abs=1e-6)
     assert first.neighbours == (
@@ -274,7 +302,7 @@ def test_a_candidate_carries_its_record_and_what_helps_to_label_it():
 
 
 def test_reasons_are_sentences():
-    chosen = HerdingStrategy().select(REFERENCE, mixed_window(), 20, rng())
+    chosen = herding().select(REFERENCE, mixed_window(), 20, rng())
     assert chosen[0].reason == "Its neighbourhood holds 13.2 times the traffic that the training data explain."
     assert (
         chosen[-1].reason
@@ -295,7 +323,7 @@ def test_bare_records_are_enough():
     window = mixed_window()
     assert window.records.column("predicted").null_count == len(window)
     ref = replace(REFERENCE, train=dataset(REFERENCE.train.vectors, prefix="t"))
-    chosen = HerdingStrategy().select(ref, window, 20, rng())
+    chosen = herding().select(ref, window, 20, rng())
     assert len(chosen) == 20
     assert {(c.predicted, c.confidence, c.suggested_label) for c in chosen} == {(None, None, None)}
     assert all(n.label is None for c in chosen for n in c.neighbours)
@@ -303,7 +331,7 @@ def test_bare_records_are_enough():
 
 def test_a_reference_of_no_rows_explains_nothing():
     ref = reference(REFERENCE.train.take([]), REFERENCE.protected.take([]))
-    chosen = HerdingStrategy().select(ref, dataset(new_topic(20)), 10, rng())
+    chosen = herding().select(ref, dataset(new_topic(20)), 10, rng())
     assert len(herded(chosen)) == 9
     assert chosen[0].neighbours == ()
     assert chosen[0].reason == "Its neighbourhood holds over 100 times the traffic that the training data explain."
@@ -331,11 +359,18 @@ def test_what_cannot_be_compared_is_refused(strategy):
 )
 def test_wrong_options_are_refused(options, said):
     with pytest.raises(ValueError, match=said):
-        HerdingStrategy(**options)
+        herding(**options)
+
+
+def test_wrong_shares_are_refused():
+    with pytest.raises(ValueError, match="the share of x is 0; give a number above 0"):
+        Share("x", RandomStrategy(), 0)
+    with pytest.raises(ValueError, match="drift is 2; give a share from 0 to 1"):
+        HerdingStrategy(drift=2)
 
 
 def test_both_strategies_are_built_by_name():
-    assert isinstance(build("selection", "herding", {"random_share": 0.2}), HerdingStrategy)
+    assert isinstance(build("selection", "herding", {"drift": 0.5}), HerdingStrategy)
     assert isinstance(build("selection", "random", {}), RandomStrategy)
 
 
@@ -343,4 +378,4 @@ def test_records_without_text_are_chosen_like_any_other():
     window = mixed_window()
     where = window.records.schema.get_field_index("text")
     bare = replace(window, records=window.records.set_column(where, "text", pa.nulls(len(window), pa.string())))
-    assert {c.text for c in HerdingStrategy().select(REFERENCE, bare, 5, rng())} == {None}
+    assert {c.text for c in herding().select(REFERENCE, bare, 5, rng())} == {None}

@@ -15,12 +15,15 @@ from run_examples import LEASE, SECOND, START, WEEK, calm, candidate, export, fa
 
 from monitor.store.columns import storable
 from monitor.values import (
+    Advice,
     Candidate,
     Cause,
     Counts,
     Decision,
+    Estimate,
     Measurement,
     Neighbour,
+    Refresh,
     Run,
     RunStatus,
     State,
@@ -87,6 +90,7 @@ candidates = st.builds(
     rank=st.integers(1, 10_000),
     record_id=words,
     strategy=words,
+    need=numbers,
     gain=numbers,
     risk=maybe() | numbers,
     suggested_label=maybe() | words,
@@ -98,7 +102,25 @@ candidates = st.builds(
     predicted=maybe() | words,
     confidence=maybe() | numbers,
     segments=st.dictionaries(words.filter(lambda w: storable(w) == w), words.map(storable), max_size=2),
+    cluster=maybe() | words,
+    vector=maybe() | st.binary(max_size=8),
     label=maybe() | words,
+)
+estimates = st.builds(Estimate, numbers, numbers, numbers)
+refreshes = st.builds(
+    Refresh,
+    round=st.integers(1, 9),
+    budget=st.integers(0, 10_000),
+    answers=st.integers(0, 10_000),
+    covered=numbers,
+    flips_budget=numbers,
+    junk=maybe() | estimates,
+    gain=maybe() | estimates,
+    flips=maybe() | estimates,
+    guarded=maybe() | estimates,
+    bonus=maybe() | numbers,
+    advice=st.lists(st.builds(Advice, words, words), max_size=2).map(tuple),
+    notes=st.lists(words, max_size=2).map(tuple),
 )
 contents = st.fixed_dictionaries(
     {
@@ -108,6 +130,7 @@ contents = st.fixed_dictionaries(
         "reference_version": maybe() | st.integers(1, 10_000),
         "reference_fingerprint": words,
         "embedder": words,
+        "refresh": maybe() | refreshes,
         "settings": words,
         "counts": st.builds(Counts, sizes, sizes, sizes, sizes, sizes, sizes, counted()),
         "measurements": st.lists(measurements, max_size=3).map(tuple),

@@ -119,7 +119,7 @@ def without_texts(run: Run) -> Run:
     decision = run.decision
     if decision is not None:
         decision = replace(decision, findings=tuple(replace(cause, terms=()) for cause in decision.findings))
-    candidates = tuple(replace(candidate, text=None) for candidate in run.candidates)
+    candidates = tuple(replace(one, text=None, vector=None, cluster=None) for one in run.candidates)
     return replace(run, decision=decision, candidates=candidates)
 
 

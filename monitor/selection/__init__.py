@@ -7,19 +7,28 @@ from typing import Protocol
 
 import numpy as np
 
-from monitor.values import Candidate, Dataset, Reference
+from monitor.selection.pool import Answers, Pool, Rows, pool_of
 
-__all__ = ["Strategy"]
+__all__ = ["Answers", "NotApplicable", "Pool", "Rows", "Strategy", "pool_of"]
+
+
+class NotApplicable(ValueError):
+    """A strategy cannot choose among these records: what it needs to know of them is not there. The message says what."""
 
 
 class Strategy(Protocol):
-    """Ranks records of the window by what their labels would be worth."""
+    """Ranks records of a pool by what their labels would be worth."""
 
-    def select(
-        self, reference: Reference, current: Dataset, budget: int, rng: np.random.Generator
-    ) -> Sequence[Candidate]:
-        """At most ``budget`` candidates, best first, ranks 1, 2, ...; fewer when the window offers no more.
+    def pick(self, pool: Pool, count: int, taken: Rows, rng: np.random.Generator) -> Sequence[int]:
+        """At most ``count`` of ``pool.rows``, best first; fewer when the pool holds no more that is worth a label.
 
-        No record and no near-duplicate of a chosen record is proposed twice.
+        Parameters
+        ----------
+        taken : positions that are in the batch already, which are never picked again
+
+        Raises
+        ------
+        NotApplicable
+            when the records lack what this strategy goes by
         """
         ...

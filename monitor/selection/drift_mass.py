@@ -10,7 +10,10 @@ import numpy.typing as npt
 from monitor.values import FloatArray, Vectors
 
 __all__ = [
+    "ANCHORS",
+    "EXACT",
     "DriftMass",
+    "around",
     "density_shrink",
     "drift_mass",
     "excess_mass",
@@ -18,10 +21,12 @@ __all__ = [
     "kernel_mean",
     "label_need",
     "luck",
-    "typical_density",
 ]
 
 BLOCK = 1_024
+EXACT = 10_000
+ANCHORS = 5_000
+_NEAREST = 10
 _LUCK_ROWS = 2_000
 
 
@@ -56,33 +61,62 @@ def kernel_mean(
     ValueError
         when rows and anchors differ in dimensions, or in number under ``leave_one_out``
     """
-    if rows.shape[1] != anchors.shape[1]:
-        raise ValueError(f"rows have {rows.shape[1]} dimensions and anchors {anchors.shape[1]}; use one embedder")
     if leave_one_out and len(rows) != len(anchors):
         raise ValueError(f"{len(rows)} rows cannot be left out of {len(anchors)} anchors one by one")
     weight = np.ones(len(anchors)) if weights is None else weights
-    sums = np.zeros(len(rows))
+    own = np.arange(len(rows)) if leave_one_out else None
+    return around(rows, anchors, weight, bandwidth, own)[0]
+
+
+def around(
+    rows: Vectors,
+    anchors: Vectors,
+    weights: FloatArray,
+    bandwidth: float,
+    own: npt.NDArray[np.int64] | None = None,
+    nearest: int = 0,
+) -> tuple[FloatArray, FloatArray]:
+    """:func:`kernel_mean` of each row, and the cosine of its ``nearest``-th nearest anchor, in one pass.
+
+    Parameters
+    ----------
+    own : (n,) the anchor that is the row itself and does not count, -1 for none
+    nearest : 0 to leave the cosines out (they are 0 then); where there are fewer anchors the farthest counts
+
+    Returns
+    -------
+    (n,) float64 in [0, 1] and (n,) float64 in [-1, 1]
+    """
+    if rows.shape[1] != anchors.shape[1]:
+        raise ValueError(f"rows have {rows.shape[1]} dimensions and anchors {anchors.shape[1]}; use one embedder")
+    sums, cosines, left_out = np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows))
+    k = min(nearest, len(anchors) - (own is not None))
+    weight = weights.astype(np.float32)
     for start in range(0, len(rows), BLOCK):
-        kernel = kernel_block(rows[start : start + BLOCK], anchors, bandwidth)
-        if leave_one_out:
-            own = np.arange(len(kernel))
-            kernel[own, start + own] = 0.0
-        sums[start : start + BLOCK] = kernel @ weight
-    total = np.full(len(rows), weight.sum())
-    if leave_one_out:
-        total -= weight
-    mean: FloatArray = np.divide(sums, total, out=np.zeros(len(rows)), where=total > 0)
-    return mean
+        block = slice(start, start + BLOCK)
+        kernel: npt.NDArray[np.float32] = rows[block] @ anchors.T
+        if own is not None:
+            itself = np.flatnonzero(own[block] >= 0)
+            kernel[itself, own[block][itself]] = -np.inf
+            left_out[block][itself] = weights[own[block][itself]]
+        if k > 0:
+            cosines[block] = np.partition(kernel, -k, axis=1)[:, -k]
+        sums[block] = _kernel(kernel, bandwidth) @ weight
+    total = weights.sum() - left_out
+    return np.divide(sums, total, out=np.zeros(len(rows)), where=total > 0), cosines
 
 
 def kernel_block(rows: Vectors, anchors: Vectors, bandwidth: float) -> npt.NDArray[np.float32]:
     """k(x, z) = exp((cos(x, z) - 1) / h) of every pair, (n, m) float32 in [0, 1]."""
-    kernel: npt.NDArray[np.float32] = rows @ anchors.T
-    kernel -= 1.0
-    np.minimum(kernel, 0.0, out=kernel)  # rounding can lift a cosine above one
-    kernel /= bandwidth
-    np.exp(kernel, out=kernel)
-    return kernel
+    return _kernel(rows @ anchors.T, bandwidth)
+
+
+def _kernel(cosines: npt.NDArray[np.float32], bandwidth: float) -> npt.NDArray[np.float32]:
+    """The kernel, in the place of the cosines."""
+    cosines -= 1.0
+    np.minimum(cosines, 0.0, out=cosines)  # rounding can lift a cosine above one
+    cosines /= bandwidth
+    return np.exp(cosines, out=cosines)
 
 
 def excess_mass(in_reference: FloatArray, in_window: FloatArray, typical: float) -> FloatArray:
@@ -120,22 +154,23 @@ def density_shrink(in_window: FloatArray, typical: float) -> FloatArray:
     return in_window / (in_window + 0.5 * typical)
 
 
-def label_need(excess: FloatArray, confidence: FloatArray) -> FloatArray:
-    """What a label of each record is worth for the new traffic: need = ex (0.7 + 0.3 (1 - confidence)).
+def label_need(excess: FloatArray, doubt: FloatArray, unlike: FloatArray) -> FloatArray:
+    """What a label of each record is worth for the new traffic: need = ex (0.7 + 0.3 max(doubt, unlike)).
 
     The model's doubt counts for little: it is often sure of itself on topics that it has never seen.
 
     Parameters
     ----------
     excess : (n,) float64 in [0, 1]
-    confidence : (n,) float64 in [0, 1], NaN where unknown (which counts as no confidence)
+    doubt : (n,) float64 in [0, 1], one minus the model's confidence; NaN where unknown, which counts as all doubt
+    unlike : (n,) float64 in [0, 1], how far from all that the reference knows
 
     Returns
     -------
     (n,) float64 in [0, 1]
     """
-    doubt = 1.0 - np.clip(np.nan_to_num(confidence, nan=0.0), 0.0, 1.0)
-    return excess * (0.7 + 0.3 * doubt)
+    unsure = np.clip(np.nan_to_num(doubt, nan=1.0), 0.0, 1.0)
+    return np.asarray(excess * (0.7 + 0.3 * np.maximum(unsure, unlike)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +180,13 @@ class DriftMass:
     in_window     kernel mean over the window's other records
     in_reference  kernel mean over the reference
     typical       e0, the median density of reference rows among the others
+    far           share of reference rows whose tenth nearest other reference row is nearer than this record's, in [0, 1]
     """
 
     in_window: FloatArray
     in_reference: FloatArray
     typical: float
+    far: FloatArray
 
     @property
     def excess(self) -> FloatArray:
@@ -160,6 +197,11 @@ class DriftMass:
     def shrink(self) -> FloatArray:
         """Near 0 for records without company, in [0, 1)."""
         return density_shrink(self.in_window, self.typical)
+
+    @property
+    def unlike(self) -> FloatArray:
+        """How surely each record is unlike all of the reference: ex clip((far - 0.8) / 0.2, 0, 1)."""
+        return np.asarray(self.excess * np.clip((self.far - 0.8) / 0.2, 0.0, 1.0))
 
     @property
     def ratio(self) -> FloatArray:
@@ -173,8 +215,11 @@ def drift_mass(
     reference: Vectors,
     reference_weights: FloatArray,
     bandwidth: float,
+    rng: np.random.Generator | None = None,
 ) -> DriftMass:
     """Densities of the window's records in the window and in the reference.
+
+    Exact up to 10,000 rows a side; of more, 5,000 drawn by ``rng`` stand for their side.
 
     Parameters
     ----------
@@ -182,17 +227,22 @@ def drift_mass(
     weights, reference_weights : (n,) and (m,) float64 >= 0, how many records each row stands for
     bandwidth : h > 0
     """
-    return DriftMass(
-        kernel_mean(window, window, bandwidth, weights, leave_one_out=True),
-        kernel_mean(window, reference, bandwidth, reference_weights),
-        typical_density(reference, reference_weights, bandwidth),
-    )
+    rng = np.random.default_rng(0) if rng is None else rng
+    mine, theirs = _anchors(len(window), rng), _anchors(len(reference), rng)
+    known, known_weights = reference[theirs], reference_weights[theirs]
+    own = np.full(len(window), -1)
+    own[mine] = np.arange(len(mine))
+    company, _ = around(window, window[mine], weights[mine], bandwidth, own)
+    explained, cosines = around(window, known, known_weights, bandwidth, None, _NEAREST)
+    among, usual = around(known, known, known_weights, bandwidth, np.arange(len(known)), _NEAREST)
+    typical = max(float(np.quantile(among, 0.5)) if len(among) else 0.0, float(np.finfo(np.float32).tiny))
+    # A cosine below that of a reference row is a distance above it.
+    nearer = len(usual) - np.searchsorted(np.sort(usual), np.round(cosines, 6), side="right")
+    return DriftMass(company, explained, typical, nearer / max(len(usual), 1))
 
 
-def typical_density(reference: Vectors, weights: FloatArray, bandwidth: float) -> float:
-    """e0 > 0: the median over the reference's rows of the kernel mean over its other rows."""
-    own = kernel_mean(reference, reference, bandwidth, weights, leave_one_out=True)
-    return max(float(np.quantile(own, 0.5)) if len(own) else 0.0, float(np.finfo(np.float32).tiny))
+def _anchors(rows: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    return np.arange(rows) if rows <= EXACT else np.sort(rng.choice(rows, ANCHORS, replace=False))
 
 
 def luck(

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from monitor.selection.drift_mass import kernel_block
 from monitor.selection.pool import Pool
 from monitor.values import SEGMENT_PREFIX, Candidate, Dataset, FloatArray, Neighbour
 
-__all__ = ["candidates", "suggested_label"]
+__all__ = ["candidates", "gains", "suggested_label"]
 
 _SHOWN = 3
 _VOTERS = 5
@@ -21,8 +22,9 @@ def candidates(pool: Pool, chosen: Sequence[tuple[int, str]]) -> tuple[Candidate
     """Candidates of the chosen ``(row, strategy)``, best first."""
     records = pool.window.records.take([row for row, _ in chosen]).to_pylist() if chosen else []
     labels, ids = pool.train.column("label").tolist(), pool.train.ids
+    gained = gains(pool, [row for row, _ in chosen])
     found = []
-    for rank, ((row, strategy), record) in enumerate(zip(chosen, records, strict=True), start=1):
+    for rank, ((row, strategy), record, gain) in enumerate(zip(chosen, records, gained, strict=True), start=1):
         similarity = (pool.train.vectors @ pool.window.vectors[row]).astype(np.float64)
         nearest = np.argsort(-similarity, kind="stable")[:_SHOWN]
         found.append(
@@ -30,7 +32,8 @@ def candidates(pool: Pool, chosen: Sequence[tuple[int, str]]) -> tuple[Candidate
                 rank=rank,
                 record_id=record["id"],
                 strategy=strategy,
-                gain=float(pool.need[row]),
+                need=float(pool.need[row]),
+                gain=float(gain),
                 risk=None,
                 suggested_label=suggested_label(similarity, labels),
                 neighbours=tuple(
@@ -43,9 +46,29 @@ def candidates(pool: Pool, chosen: Sequence[tuple[int, str]]) -> tuple[Candidate
                 predicted=record["predicted"],
                 confidence=record["confidence"],
                 segments=_segments(pool.window, record),
+                vector=np.ascontiguousarray(pool.vectors[row], dtype="<f4").tobytes(),
             )
         )
     return tuple(found)
+
+
+def gains(pool: Pool, rows: Sequence[int]) -> FloatArray:
+    """What each row adds to the need that the rows before it cover, as a share of all need in the pool.
+
+    A record's need is covered as far as the kernel reaches: sum_z w(z) need(z) max over rows of k(row, z), the facility location
+    function, so that gains sum to at most one and a second of a kind adds little.
+
+    Returns
+    -------
+    (k,) float64 in [0, 1]
+    """
+    wanted = pool.window.weights * pool.need
+    total, covered, found = float(wanted.sum()), np.zeros(len(wanted)), []
+    for row in rows:
+        reach = np.maximum(covered, kernel_block(pool.vectors, pool.vectors[row : row + 1], pool.bandwidth)[:, 0])
+        found.append(float(wanted @ (reach - covered)) / total if total > 0 else 0.0)
+        covered = reach
+    return np.asarray(np.clip(found, 0.0, 1.0), dtype=np.float64)
 
 
 def suggested_label(similarity: FloatArray, labels: Sequence[str | None]) -> str | None:

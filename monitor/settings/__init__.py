@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from monitor.errors import ConfigError
 from monitor.secrets import Secret, Url
 from monitor.settings.model import Model
-from monitor.settings.monitors import FieldSettings, MonitorSettings
+from monitor.settings.monitors import FieldSettings, MonitorSettings, SelectionSettings
 from monitor.settings.parts import Part
 from monitor.settings.policy import PolicySettings
 from monitor.settings.schedule import Duration, Schedule
@@ -22,6 +22,7 @@ __all__ = [
     "Part",
     "PolicySettings",
     "Schedule",
+    "SelectionSettings",
     "Settings",
     "StoreSettings",
 ]

@@ -65,8 +65,20 @@ class ReferenceSettings(Model):
 class SelectionSettings(Model):
     """What to propose for labelling when drift is real."""
 
-    strategy: Annotated[Part, PartOf("selection")] = Part("herding")
     budget: int = Field(50, ge=1, description="candidates a ticket lists at most")
+    strategies: list[Annotated[Part, PartOf("selection", shared=True)]] = Field(
+        [Part("herding")], min_length=1, description="what fills the batch, each its share"
+    )
+    after_labels: list[Annotated[Part, PartOf("selection", shared=True)]] = Field(
+        [Part("herding")], min_length=1, description="what fills it once labels of the same drift have come in"
+    )
+    random_share: float = Field(0.1, ge=0, le=1, description="part of the batch that is drawn at random")
+    near_duplicate: float = Field(0.97, gt=0, le=1, description="records with this cosine or more count as one")
+    bandwidth: float = Field(0.1, gt=0, description="how near traffic counts as the same, in units of cosine")
+    junk: list[str] = Field(["junk"], description="labels that mean: none of the model's business; never trained on")
+    negative_flips: float = Field(
+        0.01, gt=0, lt=1, description="share of what the model has right that a refresh may break"
+    )
 
 
 class MonitorSettings(Model):
@@ -89,7 +101,14 @@ class MonitorSettings(Model):
 
     @model_validator(mode="after")
     def _names_fit(self) -> MonitorSettings:
-        for what, parts in (("detectors", self.detectors), ("tickets", self.tickets), ("exports", self.exports)):
+        named = {
+            "detectors": self.detectors,
+            "tickets": self.tickets,
+            "exports": self.exports,
+            "selection.strategies": self.selection.strategies,
+            "selection.after_labels": self.selection.after_labels,
+        }
+        for what, parts in named.items():
             names = [part.name for part in parts]
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
@@ -116,5 +135,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, Part):
-        return {"kind": value.kind, "name": value.given_name, **value.options}
+        return {"kind": value.kind, "name": value.given_name, "share": value.share, **value.options}
     return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -15,15 +15,20 @@ from monitor.errors import PluginError
 __all__ = ["Part", "PartOf"]
 
 _RESERVED = {"kind", "name"}
+_SHARE = "share"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part by kind, with the options of its factory. ``name`` tells two tickets or exports of one kind apart."""
+    """A part by kind, with the options of its factory.
+
+    ``name`` tells two tickets or exports of one kind apart; ``share`` is how much of a whole the part fills, beside others.
+    """
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
     given_name: str | None = None
+    share: float = 1.0
 
     @property
     def name(self) -> str:
@@ -32,10 +37,13 @@ class Part:
 
 
 class PartOf:
-    """Reads ``mmd`` or ``{kind: mmd, permutations: 999}`` and holds the options against the factory's signature."""
+    """Reads ``mmd`` or ``{kind: mmd, permutations: 999}`` and holds the options against the factory's signature.
 
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
+    With ``shared`` a part may say its share: ``{kind: herding, share: 0.7}``.
+    """
+
+    def __init__(self, kind: str, *, shared: bool = False) -> None:
+        self._kind, self._shared = kind, shared
 
     def _parse(self, value: Any) -> Part:
         raw = {"kind": value} if isinstance(value, str) else value
@@ -51,6 +59,12 @@ class PartOf:
             taken = {"kind"} | (_RESERVED - plugins.options_model(self._kind, raw["kind"]).model_fields.keys())
         except PluginError as error:
             raise PydanticCustomError("part", "{first}", {"first": str(error)}) from error
+        share: Any = 1.0
+        if self._shared:
+            taken = taken | {_SHARE}
+            share = raw.get(_SHARE, 1.0)
+            if isinstance(share, bool) or not isinstance(share, int | float) or not share > 0:
+                raise PydanticCustomError("part", "share: {given} is no number above 0", {"given": repr(share)[:40]})
         options = {key: option for key, option in raw.items() if key not in taken}
         try:
             plugins.validate(self._kind, raw["kind"], options)
@@ -58,7 +72,7 @@ class PartOf:
             raise PydanticCustomError(
                 "part", "{first}", {"first": error.problems[0], "problems": list(error.problems)}
             ) from error
-        return Part(raw["kind"], options, raw.get("name") if "name" in taken else None)
+        return Part(raw["kind"], options, raw.get("name") if "name" in taken else None, float(share))
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._parse)
@@ -80,6 +94,8 @@ class PartOf:
             if plugins.is_secret(model_field.annotation):
                 properties[f"{key}_file"] = {"type": "string"}
         secret = {key.removesuffix("_file") for key in properties if key.endswith("_file")}
+        if self._shared:
+            properties[_SHARE] = {"type": "number", "exclusiveMinimum": 0, "default": 1.0}
         return {
             "type": "object",
             "properties": {"kind": {"const": name}, "name": {"type": "string"}, **properties},

@@ -232,10 +232,15 @@ class Store:
         with self._database.write() as connection:
             return label_rows.import_labels(connection, monitor, labels, by, now)
 
-    def labelled_candidates(self, monitor: str, since: datetime | None = None) -> Sequence[Candidate]:
-        """Candidates labelled after ``since`` (such as the creation of a reference), each record once, by record id."""
+    def labelled_candidates(
+        self, monitor: str, since: datetime | None = None, embedder: str | None = None
+    ) -> Sequence[Candidate]:
+        """Candidates labelled after ``since`` (such as the creation of a reference), each record once, by record id.
+
+        With ``embedder``, a fingerprint, those of runs that had it.
+        """
         with self._database.read() as connection:
-            return label_rows.labelled(connection, monitor, since)
+            return label_rows.labelled(connection, monitor, since, embedder)
 
     def register_reference(self, monitor: str, version: int, fingerprint: str, uri: str, created_at: datetime) -> None:
         """Make a version known; the same again changes nothing, other content under its number is a StoreError."""

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 from monitor.store.columns import storable
 from monitor.store.entries import LabelImport
 from monitor.store.rows import candidate_of
-from monitor.store.tables import candidates
+from monitor.store.tables import candidates, runs
 from monitor.values import Candidate
 
 __all__ = ["import_labels", "labelled"]
@@ -49,8 +49,10 @@ def _known(connection: Connection, monitor: str, records: Sequence[str]) -> dict
     return found
 
 
-def labelled(connection: Connection, monitor: str, since: datetime | None) -> list[Candidate]:
-    """Labelled candidates, each record once, by record id."""
+def labelled(
+    connection: Connection, monitor: str, since: datetime | None, embedder: str | None = None
+) -> list[Candidate]:
+    """Labelled candidates, each record once, by record id; with ``embedder`` those of runs that had it."""
     query = (
         sa.select(candidates)
         .where(candidates.c.monitor == monitor, candidates.c.labelled_at.is_not(None))
@@ -58,6 +60,8 @@ def labelled(connection: Connection, monitor: str, since: datetime | None) -> li
     )
     if since is not None:
         query = query.where(candidates.c.labelled_at > since)
+    if embedder is not None:
+        query = query.join(runs, runs.c.id == candidates.c.run_id).where(runs.c.embedder == embedder)
     found: dict[str, Candidate] = {}
     for row in connection.execute(query):
         found.setdefault(row.record_id, candidate_of(row))

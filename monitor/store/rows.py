@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy.engine import Row
 
 from monitor.values import (
+    Advice,
     Baseline,
     Candidate,
     Cause,
     Counts,
     Decision,
+    Estimate,
     Measurement,
     Neighbour,
+    Refresh,
     Run,
     RunStatus,
     State,
@@ -40,6 +44,7 @@ _PROPOSED = (
     "rank",
     "record_id",
     "strategy",
+    "need",
     "gain",
     "risk",
     "suggested_label",
@@ -50,6 +55,8 @@ _PROPOSED = (
     "predicted",
     "confidence",
     "segments",
+    "cluster",
+    "vector",
     "label",
 )
 _ACCEPTED = ("monitor", "window_start", "accepted_by", "reason", "accepted_at", "until", "effects")
@@ -69,6 +76,7 @@ def run_row(run: Run) -> dict[str, Any]:
         "rejected": {reason: int(count) for reason, count in run.counts.rejected.items()},
         "seconds": run.seconds,
         "error": run.error,
+        "refresh": None if run.refresh is None else asdict(run.refresh),
     }
 
 
@@ -96,9 +104,18 @@ def run_of(
         measurements=tuple(measurements),
         decision=decision,
         candidates=tuple(candidates),
+        refresh=_refresh_of(row.refresh),
         seconds=row.seconds,
         error=row.error,
     )
+
+
+def _refresh_of(document: dict[str, Any] | None) -> Refresh | None:
+    if document is None:
+        return None
+    estimates = {name: document[name] and Estimate(**document[name]) for name in ("junk", "gain", "flips", "guarded")}
+    advice = tuple(Advice(**one) for one in document["advice"])
+    return Refresh(**document | estimates | {"advice": advice, "notes": tuple(document["notes"])})
 
 
 def measurement_rows(run: Run) -> list[dict[str, Any]]:
@@ -177,7 +194,9 @@ def candidate_rows(run: Run) -> list[dict[str, Any]]:
 def candidate_of(row: Row[Any]) -> Candidate:
     """A candidate from its row."""
     neighbours = tuple(Neighbour(record_id, label, similarity) for record_id, label, similarity in row.neighbours)
-    return Candidate(**{name: getattr(row, name) for name in _PROPOSED}, neighbours=neighbours)
+    values = {name: getattr(row, name) for name in _PROPOSED}
+    # Written before needs were kept apart from gains, they were the same number.
+    return Candidate(**values | {"need": row.gain if row.need is None else row.need}, neighbours=neighbours)
 
 
 def baseline_row(baseline: Baseline) -> dict[str, Any]:

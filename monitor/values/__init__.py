@@ -17,13 +17,14 @@ from monitor.values.records import (
     Window,
     record_schema,
 )
-from monitor.values.refresh import Candidate, Draft, Export, Neighbour
+from monitor.values.refresh import Advice, Candidate, Draft, Estimate, Export, Neighbour, Refresh
 from monitor.values.runs import Run, RunStatus
 from monitor.values.training import Reference
 from monitor.values.verdicts import Baseline, BlockSums, Cause, Decision, Measurement, State
 
 __all__ = [
     "SEGMENT_PREFIX",
+    "Advice",
     "Baseline",
     "Batch",
     "BlockSums",
@@ -34,12 +35,14 @@ __all__ = [
     "Dataset",
     "Decision",
     "Draft",
+    "Estimate",
     "Export",
     "FloatArray",
     "Level",
     "Measurement",
     "Neighbour",
     "Reference",
+    "Refresh",
     "Run",
     "RunStatus",
     "Sample",

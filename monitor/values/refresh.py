@@ -9,10 +9,13 @@ from datetime import datetime
 from monitor.values.records import Window
 
 __all__ = [
+    "Advice",
     "Candidate",
     "Draft",
+    "Estimate",
     "Export",
     "Neighbour",
+    "Refresh",
 ]
 
 
@@ -31,15 +34,20 @@ class Candidate:
 
     rank        1 for the first to label
     strategy    what chose it, for example ``herding`` or ``random``
-    gain        expected use for the drifted traffic in [0, 1]; comparable within one batch only
-    risk        propensity to break protected samples in [0, 1], ``None`` when not estimated
+    need        what its label is worth for the new traffic, in [0, 1]: the share of the traffic around it that is new, less
+                where the model is sure and knows its like
+    gain        share of all need in the window that it answers and those before it do not, in [0, 1]; a batch's sum is what it covers
+    risk        expected protected samples that it alone would break, as a share of them in [0, 1]; ``None`` when not estimated
+    cluster     words that its group within the batch has in common, ``None`` for a group without
     duplicates  near-identical records of the window that it stands for, itself not counted
+    vector      its embedding, float32 little-endian
     label       the true label once a person has given it
     """
 
     rank: int
     record_id: str
     strategy: str
+    need: float
     gain: float
     risk: float | None
     suggested_label: str | None
@@ -51,7 +59,58 @@ class Candidate:
     predicted: str | None = None
     confidence: float | None = None
     segments: Mapping[str, str] = field(default_factory=dict)
+    cluster: str | None = None
+    vector: bytes | None = field(default=None, repr=False)
     label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do, by a name that does not change, and why, in finished sentences."""
+
+    name: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """What a batch of candidates is expected to do.
+
+    round        1 until labels of the same drift have come in, then 2
+    budget       candidates allowed; what the batch leaves of it is given back
+    answers      labels of the same drift that were in hand
+    covered      share of all need in the window that the batch answers, in [0, 1]
+    junk         expected share of the batch that is none of the model's business
+    gain         expected change of accuracy on the new traffic
+    flips        predicted negative flip rate of a plain refit: protected samples the model had right and gets wrong, of those it had right
+    guarded      the same with the incumbent bonus
+    bonus        the bonus that keeps the rate within the budget; ``None`` when none does, or nobody can tell
+    flips_budget negative flip rate the owner allows
+    advice       what to do, most important first
+    notes        what strategies could not do
+    """
+
+    round: int
+    budget: int
+    answers: int
+    covered: float
+    flips_budget: float
+    junk: Estimate | None = None
+    gain: Estimate | None = None
+    flips: Estimate | None = None
+    guarded: Estimate | None = None
+    bonus: float | None = None
+    advice: tuple[Advice, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

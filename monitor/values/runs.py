@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from monitor.values.records import Counts, Window
-from monitor.values.refresh import Candidate
+from monitor.values.refresh import Candidate, Refresh
 from monitor.values.verdicts import Decision, Measurement
 
 __all__ = [
@@ -45,6 +45,7 @@ class Run:
     measurements: tuple[Measurement, ...] = ()
     decision: Decision | None = None
     candidates: tuple[Candidate, ...] = ()
+    refresh: Refresh | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
 
