@@ -13,6 +13,7 @@ from scipy import stats
 from worlds import World, unit
 
 from monitor.detectors.blocks import Blocks
+from monitor.detectors.choices import Choices
 from monitor.detectors.mmd import MmdDetector
 from monitor.detectors.novelty_ranks import mean_difference, savage_scores
 from monitor.detectors.pair_sums import PairSums, gaussian_across, gaussian_within, joined, linear_within
@@ -97,7 +98,6 @@ def test_every_labelling_of_units_is_that_mmd():
     _, _, (one, *_) = pooled(x, a, y, b)
     z, codes = np.concatenate([x, y]), np.concatenate([a.codes, 3 + b.codes])
     for chosen in combinations(range(6), 3):
-        labels = np.isin(np.arange(6), chosen).astype(np.float32)[:, None]
         mine = np.isin(codes, chosen)
         want = naive(
             z[~mine],
@@ -106,7 +106,7 @@ def test_every_labelling_of_units_is_that_mmd():
             codes[mine],
             lambda p, q: np.exp(-GAMMA * np.square(p.astype(float) - q).sum()),
         )
-        assert one.mmd2(labels)[0] == pytest.approx(want, abs=1e-5)
+        assert one.mmd2(Choices(np.array(chosen)[:, None], 6))[0] == pytest.approx(want, abs=1e-5)
 
 
 def test_units_hold_equally_many_blocks_and_left_over_ones_stay():
@@ -119,7 +119,7 @@ def test_units_hold_equally_many_blocks_and_left_over_ones_stay():
     assert sorted(u.order.tolist()) == list(range(2_006))
     assert len(set(blocks.codes[u.order][:8].tolist())) == 4  # whole blocks
     v = units_of(sessions(np.full(40, 2)), 4, np.random.default_rng(0))
-    labels = exchanged(u, v, 50, np.random.default_rng(0))
+    labels = exchanged(u, v, 50, np.random.default_rng(0)).dense()
     assert (labels[:, 0] == np.repeat([0, 1], [251, 10])).all()
     assert (labels[250] == 0).all()
     assert (labels.sum(axis=0) == 10).all()
@@ -142,8 +142,9 @@ def test_savage_scores_by_hand_and_under_ties():
     tied = savage_scores(np.array([1.0, 5.0, 5.0]))
     assert tied == pytest.approx([third - 1, (third - 1) / -2, (third - 1) / -2])
     assert savage_scores(np.ones(7)) == pytest.approx(np.zeros(7), abs=1e-12)
-    labels = np.array([[0.0], [1.0], [1.0]], dtype=np.float32)
-    assert mean_difference(np.array([4.0, 6.0, 3.0]), np.array([2.0, 1.0, 2.0]), labels)[0] == pytest.approx(3.0 - 2.0)
+    sums, rows = np.array([4.0, 6.0, 3.0]), np.array([2.0, 1.0, 2.0])
+    for labels in (Choices(np.array([[1], [2]]), 3), Choices(np.array([[0]]), 3, current=False)):
+        assert mean_difference(sums, rows, labels)[0] == pytest.approx(3.0 - 2.0)
 
 
 def test_a_remembered_reference_answers_as_a_new_one():
@@ -162,7 +163,7 @@ def test_every_exchange_is_as_likely_as_any_other(n, m):
     def alone(count):
         return units_of(Blocks(np.arange(count), count, "record"), 1, np.random.default_rng(0))
 
-    labels = exchanged(alone(n), alone(m), 30_000, np.random.default_rng(1))
+    labels = exchanged(alone(n), alone(m), 30_000, np.random.default_rng(1)).dense()
     assert labels[:, 0].tolist() == [0.0] * n + [1.0] * m
     assert set(labels.sum(axis=0).tolist()) == {float(m)}
     _, counts = np.unique(labels[:, 1:], axis=1, return_counts=True)

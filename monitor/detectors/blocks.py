@@ -92,15 +92,16 @@ def blocks_of(data: Dataset) -> Blocks:
     row has a time, neighbours in time are grouped as far as :func:`dependence_length` finds them alike. Else each row
     stands alone. No result depends on the order of the rows.
     """
-    given = data.column("block")
-    if any(value is not None for value in given):
+    if data.records.column("block").null_count < len(data):
+        given = data.column("block")
         ids = np.array(data.ids, dtype=object)
         # An id and a block of the same name must not meet.
         keys = np.array([f"b{b}" if b is not None else f"r{i}" for b, i in zip(given, ids, strict=True)], dtype=object)
         return _numbered(keys, "field")
-    times = data.column("observed_at")
-    if len(data) and all(time is not None for time in times):
-        order = np.lexsort((np.array(data.ids, dtype=object), np.array([t.timestamp() for t in times])))
+    times = data.records.column("observed_at")
+    if len(data) and not times.null_count:
+        # Microseconds as they lie there: a datetime for each row costs more than the rest.
+        order = np.lexsort((np.array(data.ids, dtype=object), times.cast("int64").to_numpy()))
         length = dependence_length(data.vectors[order])
         if length > 1:
             codes = np.empty(len(data), dtype=np.int64)

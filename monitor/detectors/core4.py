@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.detectors.blocks import FEWEST
+from monitor.detectors.choices import Choices
 from monitor.detectors.min_p import sequential
 from monitor.detectors.novelty_ranks import mean_difference
-from monitor.detectors.pair_sums import Floats, PairSums, together
+from monitor.detectors.pair_sums import PairSums, together
 from monitor.detectors.power import detectable
 from monitor.detectors.prepared import Prepared, Rows, Side
 from monitor.detectors.units import exchanged
@@ -64,14 +65,14 @@ def look(
     pairs = [PairSums(s, rows, own) for s in sums]
     mmd2 = together(pairs)
 
-    def statistics(labels: Floats) -> FloatArray:
+    def statistics(labels: Choices) -> FloatArray:
         found = mmd2(labels)
         return found if scores is None else np.vstack([found, mean_difference(scores, rows, labels)])
 
-    truth = exchanged(a, b, 0, rng)
-    observed = statistics(truth)[:, 0]
-    p, drawn = sequential(lambda count: statistics(exchanged(a, b, count, rng)[:, 1:]), observed, *counts)
-    error = max(float(np.sqrt(pairs[0].jackknife(truth[:, 0] > 0))), float(drawn[0].std()))
+    observed = statistics(exchanged(a, b, 0, rng))[:, 0]
+    p, drawn = sequential(lambda count: statistics(exchanged(a, b, count, rng))[:, 1:], observed, *counts)
+    of_window = np.arange(len(rows)) >= len(a)
+    error = max(float(np.sqrt(pairs[0].jackknife(of_window))), float(drawn[0].std()))
     return Look(observed, drawn, error, p)
 
 

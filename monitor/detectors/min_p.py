@@ -28,10 +28,13 @@ def ranks(statistics: FloatArray, tolerance: FloatArray | float = 0.0) -> FloatA
     -------
     (k, c) float64 in [1/c, 1]
     """
-    ordered = np.sort(statistics, axis=1)
+    order = np.argsort(statistics, axis=1)
     slack = np.broadcast_to(np.asarray(tolerance, dtype=np.float64), (len(statistics),))
-    below = [np.searchsorted(o, row - t, side="left") for o, row, t in zip(ordered, statistics, slack, strict=True)]
-    return np.asarray(1.0 - np.array(below) / statistics.shape[1])
+    below = np.empty(statistics.shape, dtype=np.int64)
+    for row, places, into, within in zip(statistics, order, below, slack, strict=True):
+        ascending = row[places]
+        into[places] = np.searchsorted(ascending, ascending - within, side="left")  # several times as fast in order
+    return np.asarray(1.0 - below / statistics.shape[1])
 
 
 def _standardised(statistics: FloatArray) -> FloatArray:

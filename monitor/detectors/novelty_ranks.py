@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from monitor.detectors.choices import Choices
 from monitor.values import FloatArray
 
 __all__ = ["mean_difference", "savage_scores"]
@@ -27,17 +28,19 @@ def savage_scores(values: FloatArray) -> FloatArray:
     return np.asarray(means[codes])
 
 
-def mean_difference(sums: FloatArray, rows: FloatArray, labels: npt.NDArray[np.float32]) -> FloatArray:
-    """Mean over the rows of units labelled 1 less that over the others.
+def mean_difference(sums: FloatArray, rows: FloatArray, labels: Choices | npt.NDArray[np.float32]) -> FloatArray:
+    """Mean over the rows of current units less that over the others.
 
     Parameters
     ----------
     sums, rows : (G,) sum and number of rows of each unit
-    labels : (G, c) float32
+    labels : c labellings, as choices or (G, c) with 1 for current
 
     Returns
     -------
     (c,) float64
     """
-    chosen, m = np.stack([sums, rows]) @ labels
-    return np.asarray(chosen / m - (sums.sum() - chosen) / (rows.sum() - m))
+    labels = Choices.of(labels)
+    chosen, m = labels.sums(np.stack([sums, rows]))
+    difference = chosen / m - (sums.sum() - chosen) / (rows.sum() - m)
+    return np.asarray(difference if labels.current else -difference)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from monitor.detectors.tiles import quadratic_forms, tile_powers
+from monitor.detectors.choices import Choices, pair_forms
+from monitor.detectors.tiles import tile_powers
 from monitor.detectors.units import Units
 from monitor.values import FloatArray, Vectors
 
@@ -33,20 +34,20 @@ class PairSums:
     rows: FloatArray
     own: FloatArray
 
-    def mmd2(self, labels: Floats) -> FloatArray:
+    def mmd2(self, labels: Choices | Floats) -> FloatArray:
         """Unbiased MMD² of each labelling, 0 where a side has no pair of rows of two blocks.
 
         A pair of rows counts when they are of different blocks: rows of one block are alike whether there is drift or not.
 
         Parameters
         ----------
-        labels : (G, c) float32, 1 for current
+        labels : c labellings, as choices or (G, c) with 1 for current
 
         Returns
         -------
         (c,) float64
         """
-        return np.asarray(together([self])(labels)[0])
+        return np.asarray(together([self])(Choices.of(labels))[0])
 
     def jackknife(self, current: npt.NDArray[np.bool_]) -> float:
         """Variance of the true labelling's MMD², by leaving out each unit of either side in turn.
@@ -75,24 +76,23 @@ class PairSums:
         return variance
 
 
-def together(pairs: Sequence[PairSums]) -> Callable[[Floats], FloatArray]:
-    """:meth:`PairSums.mmd2` of several kernels over the same units at once: labels (G, c) -> (k, c)."""
+def together(pairs: Sequence[PairSums]) -> Callable[[Choices], FloatArray]:
+    """:meth:`PairSums.mmd2` of several kernels over the same units at once: c labellings -> (k, c)."""
     rows, own = pairs[0].rows, pairs[0].own
-    to_all = [p.sums.sum(axis=1, dtype=np.float64) for p in pairs]
-    stacked = np.stack([*to_all, rows, own])
+    to_all = np.stack([p.sums.sum(axis=1, dtype=np.float64) for p in pairs])
+    totals = to_all.sum(axis=1)[:, None]
+    each = np.vstack([to_all, rows, own])
+    forms = pair_forms([p.sums for p in pairs])
 
-    def mmd2(labels: Floats) -> FloatArray:
-        *touched, m, alone = stacked @ labels.astype(np.float64)
+    def mmd2(labels: Choices) -> FloatArray:
+        # Which of the two sides is the chosen one makes no difference.
+        *touching, m, alone = labels.sums(each)
+        within, across = forms(labels), np.array(touching)
         n = rows.sum() - m
         possible, others = m**2 - alone, n**2 - (own.sum() - alone)
-        found = np.zeros((len(pairs), labels.shape[1]))
-        for one, sums, touching, into in zip(pairs, to_all, touched, found, strict=True):
-            within = quadratic_forms(one.sums, labels)
-            other = sums.sum() - 2.0 * touching + within
-            with np.errstate(divide="ignore", invalid="ignore"):
-                value = within / possible + other / others - 2.0 * (touching - within) / (n * m)
-            into[:] = np.where((possible > 0) & (others > 0), value, 0.0)
-        return found
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = within / possible + (totals - 2.0 * across + within) / others - 2.0 * (across - within) / (n * m)
+        return np.where((possible > 0) & (others > 0), value, 0.0)
 
     return mmd2
 

@@ -71,9 +71,19 @@ class Ruler:
         nearest = min(_NEAREST, len(self.rows))
         for start in range(0, len(vectors), 2_048):
             cosines = vectors[start : start + 2_048, self.live] @ self.rows.T
-            top = np.partition(cosines, cosines.shape[1] - nearest, axis=1)[:, -nearest:]
-            scores[start : start + 2_048] = -top.mean(axis=1, dtype=np.float64)
+            scores[start : start + 2_048] = -_largest(cosines, nearest).mean(axis=1, dtype=np.float64)
         return scores
+
+
+def _largest(values: Vectors, count: int) -> Vectors:
+    """The ``count`` largest of each row, (n, count), one after the other: for few, several times as fast as a partition. Overwrites them."""
+    found = np.empty((len(values), count), dtype=np.float32)
+    rows = np.arange(len(values))
+    for place in range(count):
+        at = values.argmax(axis=1)
+        found[:, place] = values[rows, at]
+        values[rows, at] = -np.inf
+    return found
 
 
 def make_ruler(vectors: Vectors) -> Ruler:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.detectors.blocks import Blocks
+from monitor.detectors.choices import Choices, choices
 from monitor.values import FloatArray
 
 __all__ = ["Units", "blocks_per_unit", "exchanged", "units_of"]
@@ -88,31 +89,14 @@ def units_of(blocks: Blocks, per_unit: int, rng: np.random.Generator) -> Units:
     )
 
 
-def _chosen(m: int, total: int, count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """``count`` uniform choices of ``m`` among ``total``, one a column, as 0/1: the steps of Fisher and Yates's shuffle that a choice needs."""
-    few = min(m, total - m)
-    order = np.repeat(np.arange(total, dtype=np.int32)[:, None], count, axis=1)
-    columns = np.arange(count)
-    for step in range(few):
-        other = rng.integers(step, total, size=count)
-        order[step], order[other, columns] = order[other, columns], order[step].copy()
-    labels = np.full((total, count), np.float32(few < m))
-    labels[order[:few], columns] = np.float32(few == m)
-    return labels
-
-
-def exchanged(reference: Units, current: Units, count: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Labellings of the pooled units, the true one first: 1 for current. Left-over units stay on their side.
-
-    Returns
-    -------
-    (G, 1 + count) float32
-    """
+def exchanged(reference: Units, current: Units, count: int, rng: np.random.Generator) -> Choices:
+    """Labellings of the pooled units, reference first; the first column is the true one. Left-over units stay on their side."""
     n, m = reference.exchangeable, current.exchangeable
-    drawn = _chosen(m, n + m, count, rng)
-    labels = np.zeros((len(reference) + len(current), 1 + count), dtype=np.float32)
-    labels[len(reference) :, :1] = 1.0
-    labels[:n, 1:] = drawn[:n]
-    labels[len(reference) : len(reference) + m, 1:] = drawn[n:]
-    labels[len(reference) + m :, 1:] = 1.0
-    return labels
+    fewer = m <= n
+    side, first = (current, len(reference)) if fewer else (reference, 0)
+    free = np.concatenate([np.arange(n), len(reference) + np.arange(m)])
+    drawn = free[choices(min(n, m), n + m, count, rng)]
+    own = first + np.arange(len(side))[:, None]
+    stays = np.repeat(own[side.exchangeable :], count, axis=1)
+    drawn = np.sort(np.concatenate([drawn, stays]), axis=0) if len(stays) else drawn
+    return Choices(np.concatenate([own, drawn], axis=1), len(reference) + len(current), current=fewer)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.detectors.blocks import Blocks
+from monitor.detectors.choices import Choices, choices
 from monitor.detectors.kernels import centred_kernel
 from monitor.detectors.pair_sums import PairSums
-from monitor.detectors.permutation import labellings
 from monitor.detectors.strata import shared_classes
 from monitor.values import Dataset, FloatArray, Vectors
 
@@ -36,13 +36,15 @@ class Stratum:
     @property
     def observed(self) -> float:
         """Unbiased MMD² of the true labelling."""
-        current = np.arange(len(self.pairs.rows)) >= self.n
-        return float(self.pairs.mmd2(current.astype(np.float32)[:, None])[0])
+        total = len(self.pairs.rows)
+        return float(self.pairs.mmd2(Choices(np.arange(self.n, total)[:, None], total))[0])
 
     def permuted(self, count: int, rng: np.random.Generator) -> FloatArray:
         """Unbiased MMD² of random labellings, (count,) float64."""
-        units = len(self.pairs.rows)
-        return self.pairs.mmd2(labellings(units - self.n, units, count, rng))
+        total = len(self.pairs.rows)
+        fewer = 2 * self.n >= total
+        drawn = choices(min(self.n, total - self.n), total, count, rng)
+        return self.pairs.mmd2(Choices(drawn, total, current=fewer))
 
     @property
     def variance(self) -> float:
