@@ -167,8 +167,22 @@ def test_sequential_p_values_stop_early_and_go_on_when_it_matters():
     assert permutation_test(1.0, lambda c: draw(c, 1), 999, 9_999) == 11 / 10_000
     assert sum(calls) == 9_999
     assert max(calls) <= 1_000
+    calls.clear()
+    assert permutation_test(1.0, lambda c: draw(c, 60), 999, 9_999, first=299) == 61 / 300
+    assert calls == [299]
+    calls.clear()
+    assert permutation_test(1.0, lambda c: draw(c, 59), 999, 9_999, first=299) == (2 * 59 + 1) / 1_000
+    assert calls == [299, 700]
+    assert permutation_test(1.0, lambda c: draw(c, 20), 99, 99, first=299) == 21 / 100
     assert permutation_test(1.0, np.ones, 99) == 1.0  # ties count
     assert permutation_test(1.0, np.zeros, 99) == 1 / 100  # never 0
+
+
+def test_stopping_early_keeps_the_level():
+    rng = np.random.default_rng(0)
+    p = [permutation_test(rng.normal(), lambda c: rng.normal(size=c), 399, 999, first=299) for _ in range(2_000)]
+    for level in (0.01, 0.05, 0.1, 0.2, 0.3, 0.5):
+        assert np.mean(np.array(p) <= level) == pytest.approx(level, abs=3.3 * np.sqrt(level * (1 - level) / 2_000))
 
 
 def test_holm_by_hand():

@@ -75,9 +75,10 @@ class Choices:
 
     def dense(self) -> Floats:
         """(G, c) float32, 1 for current."""
-        labels = np.full((self.total, self.chosen.shape[1]), np.float32(not self.current))
-        np.put_along_axis(labels, self.chosen, np.float32(self.current), axis=0)
-        return labels
+        count = self.chosen.shape[1]
+        labels = np.full(self.total * count, np.float32(not self.current))
+        labels[self.chosen * count + np.arange(count)] = np.float32(self.current)
+        return labels.reshape(self.total, count)
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Sums of each unit's values over the chosen ones: (k, G) -> (k, c)."""

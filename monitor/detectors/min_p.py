@@ -6,12 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from monitor.detectors.permutation import CLEAR, FIRST
 from monitor.values import FloatArray
 
 __all__ = ["critical_level", "joint_p_value", "ranks", "sequential"]
 
-_STAGES = (299,)
-_CLEAR = 0.2
 _FEW = 30
 _BATCH = 1_000
 
@@ -93,10 +92,10 @@ def sequential(
     """
     drawn = np.empty((len(observed), 0))
     p = 1.0
-    for limit in (*(s for s in _STAGES if s < permutations), permutations, refined):
+    for limit in (min(FIRST, permutations), permutations, refined):
         while limit > drawn.shape[1]:
             drawn = np.concatenate([drawn, draw(min(_BATCH, limit - drawn.shape[1]))], axis=1)
         p = joint_p_value(np.concatenate([observed[:, None], drawn], axis=1))
-        if p > _CLEAR or (limit >= permutations and p * (drawn.shape[1] + 1) - 1 >= _FEW):
+        if p > CLEAR or (limit >= permutations and p * (drawn.shape[1] + 1) - 1 >= _FEW):
             break
     return p, drawn

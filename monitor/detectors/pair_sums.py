@@ -55,8 +55,7 @@ class PairSums:
         Never too small on average (Efron and Stein, "The jackknife estimate of variance", Ann. Statist. 9, 1981): near no
         difference it is about twice the true variance.
         """
-        to_x = self.sums[:, ~current].sum(axis=1, dtype=np.float64)
-        to_y = self.sums[:, current].sum(axis=1, dtype=np.float64)
+        to_x, to_y = np.stack([~current, current]).astype(np.float64) @ self.sums
         diagonal = np.diagonal(self.sums).astype(np.float64)
         variance = 0.0
         for side, mine, other in ((~current, to_x, to_y), (current, to_y, to_x)):

@@ -10,7 +10,10 @@ import numpy.typing as npt
 
 from monitor.values import FloatArray, Measurement
 
-__all__ = ["at_least", "corrected", "holm", "labellings", "permutation_test"]
+__all__ = ["CLEAR", "FIRST", "at_least", "corrected", "holm", "labellings", "permutation_test"]
+
+FIRST, CLEAR = 299, 0.2
+"""After so many labellings a p-value above ``CLEAR`` is an answer."""
 
 _BATCH = 1_000
 _ENOUGH = 30
@@ -41,13 +44,15 @@ def permutation_test(
     permutations: int,
     refined: int | None = None,
     tolerance: float = 0.0,
+    first: int | None = None,
 ) -> float:
     """The p-value (b + 1)/(B + 1).
 
     Of B permuted statistics b reach the observed one; ties count. ``permutations`` are drawn first; only when fewer
     than 30 of them reach the observed one does the count go on to ``refined``, because only then can the answer matter
     after a correction for many tests. This stays exact: a p-value of at most u needs the full count to give at most u as
-    well, or it was reached by the first part alone.
+    well, or it was reached by the first part alone. For the same reason the test may end after ``first`` already, at a p-value above 0.2:
+    a smaller one is then given only when ``permutations`` give it.
 
     Besag and Clifford, "Sequential Monte Carlo p-values", Biometrika 78, 1991; Phipson and Smyth, "Permutation p-values
     should never be zero", Stat. Appl. Genet. Mol. Biol. 9, 2010.
@@ -58,18 +63,20 @@ def permutation_test(
     draw : count -> (count,) statistics under random labellings
     permutations, refined : B of the first part, and of the whole when it goes on
     tolerance : >= 0, how far below the observed value still counts as equal (rounding)
+    first : labellings after which a clear answer ends the test; no such stage when it is not below ``permutations``
 
     Returns
     -------
     in [1/(B + 1), 1]
     """
     reached = drawn = 0
-    for limit in (permutations, refined or permutations):
+    for limit in (min(first or permutations, permutations), permutations, refined or permutations):
         while drawn < limit:
             count = min(_BATCH, limit - drawn)
             reached += int((draw(count) >= observed - tolerance).sum())
             drawn += count
-        if reached >= _ENOUGH:
+        enough = _ENOUGH if drawn >= permutations else CLEAR * (drawn + 1)
+        if reached >= enough:
             break
     return (reached + 1) / (drawn + 1)
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from monitor.detectors.blocks import Blocks
 from monitor.detectors.choices import Choices, choices
 from monitor.detectors.kernels import centred_kernel
-from monitor.detectors.pair_sums import PairSums
+from monitor.detectors.pair_sums import PairSums, together
 from monitor.detectors.strata import shared_classes
 from monitor.values import Dataset, FloatArray, Vectors
 
 __all__ = ["Stratum", "class_strata", "stratum"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stratum:
     """Units of two sides that may be exchanged with each other.
 
@@ -33,18 +34,22 @@ class Stratum:
         before = int(self.pairs.rows[: self.n].sum())
         return before, int(self.pairs.rows.sum()) - before
 
-    @property
+    @cached_property
+    def _mmd2(self) -> Callable[[Choices], FloatArray]:
+        return together([self.pairs])
+
+    @cached_property
     def observed(self) -> float:
         """Unbiased MMD² of the true labelling."""
         total = len(self.pairs.rows)
-        return float(self.pairs.mmd2(Choices(np.arange(self.n, total)[:, None], total))[0])
+        return float(self._mmd2(Choices(np.arange(self.n, total)[:, None], total))[0, 0])
 
     def permuted(self, count: int, rng: np.random.Generator) -> FloatArray:
         """Unbiased MMD² of random labellings, (count,) float64."""
         total = len(self.pairs.rows)
         fewer = 2 * self.n >= total
         drawn = choices(min(self.n, total - self.n), total, count, rng)
-        return self.pairs.mmd2(Choices(drawn, total, current=fewer))
+        return np.asarray(self._mmd2(Choices(drawn, total, current=fewer))[0])
 
     @property
     def variance(self) -> float:
