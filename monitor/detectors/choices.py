@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ __all__ = ["Choices", "choices", "pair_forms"]
 
 _FEW = 128
 """So many pairs are gathered in the time in which one kernel's matrix product takes as many squared units (measured: 80 to 200)."""
+
+_FEW_UNITS = 8
+"""One unit's values are gathered in the time in which a product takes those of so many."""
 
 _PACKED = {1: np.float32, 2: np.complex64, 4: np.complex128}
 
@@ -45,7 +48,7 @@ def choices(n: int, total: int, count: int, rng: np.random.Generator) -> Places:
     return np.sort(order[: n * count].reshape(n, count), axis=0).astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Choices:
     """Labellings of G units, one a column: which of them are called current.
 
@@ -73,15 +76,22 @@ class Choices:
         columns = (current if fewer else ~current).T
         return cls(np.nonzero(columns)[1].reshape(labels.shape[1], -1).T, len(labels), current=fewer)
 
+    @cached_property
+    def marks(self) -> Floats:
+        """(G, c) float32, 1 for chosen."""
+        count = self.chosen.shape[1]
+        marks = np.zeros(self.total * count, np.float32)
+        marks[self.chosen * count + np.arange(count)] = 1.0
+        return marks.reshape(self.total, count)
+
     def dense(self) -> Floats:
         """(G, c) float32, 1 for current."""
-        count = self.chosen.shape[1]
-        labels = np.full(self.total * count, np.float32(not self.current))
-        labels[self.chosen * count + np.arange(count)] = np.float32(self.current)
-        return labels.reshape(self.total, count)
+        return self.marks if self.current else 1.0 - self.marks
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Sums of each unit's values over the chosen ones: (k, G) -> (k, c)."""
+        if _FEW_UNITS * len(self.chosen) > self.total:
+            return np.asarray(values @ self.marks)
         return np.stack([of_units[self.chosen].sum(axis=0) for of_units in values])
 
 
@@ -98,8 +108,7 @@ def pair_forms(matrices: Sequence[Floats]) -> Callable[[Choices], FloatArray]:
 
     def forms(labels: Choices) -> FloatArray:
         if k > max(_PACKED) or _FEW * len(labels.chosen) ** 2 > k * total**2:
-            dense = Choices(labels.chosen, total).dense()
-            return np.stack([quadratic_forms(m, dense) for m in matrices])
+            return np.stack([quadratic_forms(m, labels.marks) for m in matrices])
         return 2.0 * _gathered(packed(), labels.chosen, total)[:k] + labels.sums(diagonals)
 
     return forms
