@@ -9,7 +9,7 @@ import pytest
 from pools import CENTRES, NOBODY, a_pool, a_reference, calm, junk, labelled, mixed, of_intents, rng, with_column
 from worlds import around, unit
 
-from monitor.selection import Answers, ranking
+from monitor.selection import Answers, coverage, ranking
 from monitor.selection.badge import DriftBadgeStrategy, drift_weights, gradient_factors, spread_out, squared_distances
 from monitor.selection.coverage import ProbCoverStrategy, farthest_first, max_coverage, pure_radius
 from monitor.selection.kernel_herding import KernelHerdingStrategy, covering
@@ -128,7 +128,8 @@ def naive_cover(vectors, weights, eligible, count, radius, before):
 
 
 @pytest.mark.parametrize("radius", [0.05, 0.3, 0.5])
-def test_prob_cover_is_the_plain_greedy(radius):
+def test_prob_cover_is_the_plain_greedy(radius, monkeypatch):
+    monkeypatch.setattr(coverage, "_TIDY", 3)
     vectors, before = points(60), points(4, 30)
     weights = rng().integers(1, 9, 60).astype(float)
     for eligible in (np.arange(60), np.arange(0, 60, 3)):

@@ -17,6 +17,7 @@ _ROUNDING = 1e-6
 _PURE = 0.95
 _USUAL_RADIUS, _SMALLEST_RADIUS = 0.3, 0.05
 _PURITY_ROWS = 2_000
+_TIDY = 32
 
 
 def max_coverage(
@@ -39,31 +40,37 @@ def max_coverage(
     -------
     positions, first pick first; fewer than ``count`` once all is covered. Ties go to the lower position
     """
-    if not len(eligible):
-        return []
-    least, centres = 1.0 - radius - _ROUNDING, vectors[eligible]
+    least = 1.0 - radius - _ROUNDING
     bare = nearest(vectors, before)[1] < least if len(before) else np.ones(len(vectors), dtype=bool)
-    gain = _weight_near(vectors, weights, np.flatnonzero(bare), centres, least)
+    points, weight, centres, places = vectors[bare], weights[bare].astype(np.float32), vectors[eligible], eligible
+    gain = _weight_near(points, weight, centres, least)
     enough = 0.5 * float(weights.min(initial=np.inf, where=weights > 0))
     picks: list[int] = []
-    while len(picks) < count:
+    while len(picks) < count and len(gain):
         best = int(gain.argmax())
         if gain[best] < enough:
             break
-        fresh = np.flatnonzero(bare & (vectors @ centres[best] >= least))
-        gain -= _weight_near(vectors, weights, fresh, centres, least)
-        gain[best] = -np.inf
-        bare[fresh] = False
-        picks.append(int(eligible[best]))
+        picks.append(int(places[best]))
+        fresh = (points @ centres[best] >= least) & (weight > 0)
+        gain -= _weight_near(points[fresh], weight[fresh], centres, least)
+        gain[best], weight[fresh] = -np.inf, 0.0
+        if len(picks) % _TIDY == 0:
+            useful, left = gain >= enough, weight > 0
+            points, weight, centres, places, gain = (
+                points[left],
+                weight[left],
+                centres[useful],
+                places[useful],
+                gain[useful],
+            )
     return picks
 
 
-def _weight_near(vectors: Vectors, weights: FloatArray, rows: Rows, centres: Vectors, least: float) -> FloatArray:
-    """Weight of these rows within reach of each centre, (c,) float64."""
+def _weight_near(points: Vectors, weight: Vectors, centres: Vectors, least: float) -> FloatArray:
+    """Weight of the points within reach of each centre, (c,) float64."""
     total = np.zeros(len(centres))
-    for part in stretches(len(rows), len(centres)):
-        near = (vectors[rows[part]] @ centres.T >= least).astype(np.float32)
-        total += weights[rows[part]].astype(np.float32) @ near
+    for part in stretches(len(points), len(centres)):
+        total += weight[part] @ (points[part] @ centres.T >= least).astype(np.float32)
     return total
 
 

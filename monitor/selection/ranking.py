@@ -12,7 +12,7 @@ from monitor.values import FloatArray, Vectors
 
 __all__ = ["best_first", "cosines_to", "named", "nearest", "open_rows", "seen", "stretches"]
 
-_PAIRS = 16_000_000
+_PAIRS = 4_000_000
 
 
 def open_rows(pool: Pool, taken: Rows) -> Rows:
@@ -41,7 +41,7 @@ def seen(pool: Pool) -> tuple[Vectors, FloatArray]:
 
 
 def stretches(rows: int, anchors: int) -> list[slice]:
-    """Consecutive slices of ``rows``, so short that their products with all anchors take 64 MB."""
+    """Consecutive slices of ``rows``, so short that their products with all anchors take 16 MB."""
     step = max(1, _PAIRS // max(anchors, 1))
     return [slice(start, start + step) for start in range(0, rows, step)]
 
