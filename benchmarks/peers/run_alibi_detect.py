@@ -17,4 +17,5 @@ def test(detector: Any, y: Any, _: Job) -> float:
     return float(detector.predict(y)["data"]["p_val"])
 
 
-answer(fit, test)
+if __name__ == "__main__":
+    answer(fit, test)

@@ -18,4 +18,5 @@ def test(detector: Any, y: Any, _: Job) -> float:
     return float(detector.compare(X=y)[1]["permutations"]["p_value"])
 
 
-answer(fit, test)
+if __name__ == "__main__":
+    answer(fit, test)

@@ -15,4 +15,5 @@ def test(x: Any, y: Any, job: Job) -> float:
     return float(MMD().test(x, y, reps=count, workers=1, auto=not count).pvalue)
 
 
-answer(fit, test)
+if __name__ == "__main__":
+    answer(fit, test)

@@ -19,4 +19,5 @@ def test(detector: Any, y: Any, _: Job) -> float:
     return float(detector.compute_p_value(torch.from_numpy(y)))
 
 
-answer(fit, test)
+if __name__ == "__main__":
+    answer(fit, test)
