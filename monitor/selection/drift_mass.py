@@ -257,8 +257,8 @@ def luck(
     """Excess mass that calm traffic shows by luck alone: a quantile over mock windows drawn from the reference.
 
     In a small window two like records are enough to look like a cluster, so the floor under which excess says nothing
-    depends on the window's size. Mock windows of that size are compared with the rest of the reference, at least two
-    and as many as give 2,000 records.
+    depends on the window's size. Mock windows of that size, at least two, are compared with the rest of the reference, as many as
+    give 2,000 records, and of large ones so many records in all.
 
     Parameters
     ----------
@@ -276,11 +276,12 @@ def luck(
     drawn = min(size, len(reference) // 2)
     if drawn < 2:
         return 0.0
-    found = []
-    for _ in range(max(2, _LUCK_ROWS // drawn)):
+    found, mocks = [], max(2, _LUCK_ROWS // drawn)
+    for _ in range(mocks):
         order = rng.permutation(len(reference))
         mock, rest = order[:drawn], order[drawn:]
-        company = kernel_mean(reference[mock], reference[mock], bandwidth, weights[mock], leave_one_out=True)
-        explained = kernel_mean(reference[mock], reference[rest], bandwidth, weights[rest])
+        some = np.arange(min(drawn, -(-_LUCK_ROWS // mocks)))
+        company, _ = around(reference[mock[some]], reference[mock], weights[mock], bandwidth, some)
+        explained = kernel_mean(reference[mock[some]], reference[rest], bandwidth, weights[rest])
         found.append(excess_mass(explained, company, typical))
     return float(np.quantile(np.concatenate(found), quantile))

@@ -91,6 +91,7 @@ class HerdingStrategy:
         window, train, h = pool.window, pool.train, pool.bandwidth
         floor = luck(*pool.reference, len(window), pool.mass.typical, h, rng, _LUCK)
         eligible = np.setdiff1d(pool.rows[pool.mass.excess[pool.rows] > floor], taken)
-        towards = kernel_mean(window.vectors, window.vectors, h, target_weights(pool.need, window.weights, self._drift))
-        attraction = towards - 0.2 * kernel_mean(window.vectors, train.vectors, h, train.weights)
+        target, attraction = target_weights(pool.need, window.weights, self._drift), np.zeros(len(window))
+        towards = kernel_mean(window.vectors[eligible], window.vectors, h, target)
+        attraction[eligible] = towards - 0.2 * kernel_mean(window.vectors[eligible], train.vectors, h, train.weights)
         return herd(window.vectors, attraction, pool.mass.shrink, eligible, count, h, taken)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from monitor.selection.drift_mass import kernel_block
 from monitor.selection.pool import Pool
@@ -23,10 +24,11 @@ def candidates(pool: Pool, chosen: Sequence[tuple[int, str]]) -> tuple[Candidate
     records = pool.window.records.take([row for row, _ in chosen]).to_pylist() if chosen else []
     labels, ids = pool.train.column("label").tolist(), pool.train.ids
     gained = gains(pool, [row for row, _ in chosen])
+    similarities = (pool.vectors[[row for row, _ in chosen]] @ pool.train.vectors.T).astype(np.float64)
     found = []
-    for rank, ((row, strategy), record, gain) in enumerate(zip(chosen, records, gained, strict=True), start=1):
-        similarity = (pool.train.vectors @ pool.window.vectors[row]).astype(np.float64)
-        nearest = np.argsort(-similarity, kind="stable")[:_SHOWN]
+    each = zip(chosen, records, gained, similarities, strict=True)
+    for rank, ((row, strategy), record, gain, similarity) in enumerate(each, start=1):
+        nearest = _largest(similarity, _SHOWN)
         found.append(
             Candidate(
                 rank=rank,
@@ -78,13 +80,22 @@ def suggested_label(similarity: FloatArray, labels: Sequence[str | None]) -> str
     no suggestion: the model's own class stands beside it anyway, and on a new topic it would only mislead.
     """
     known = np.array([i for i, label in enumerate(labels) if label is not None], dtype=np.int64)
-    voters = known[np.argsort(-similarity[known], kind="stable")[:_VOTERS]]
+    voters = known[_largest(similarity[known], _VOTERS)]
     votes: dict[str, float] = defaultdict(float)
     for i in voters:
         label = labels[i]
         if label is not None and similarity[i] >= _CLOSE:
             votes[label] += float(similarity[i])
     return min(votes, key=lambda label: (-votes[label], label)) if votes else None
+
+
+def _largest(values: FloatArray, count: int) -> npt.NDArray[np.int64]:
+    """Where the largest values are, largest first; ties by position."""
+    if len(values) > count:
+        among = np.flatnonzero(values >= np.partition(values, -count)[-count])
+    else:
+        among = np.arange(len(values))
+    return among[np.argsort(-values[among], kind="stable")[:count]]
 
 
 def _reason(strategy: str, ratio: float) -> str:
