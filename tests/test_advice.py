@@ -122,6 +122,12 @@ def test_calm_traffic_has_nothing_to_label():
     ]
 
 
+def test_traffic_that_differs_in_little_is_not_calm():
+    assert said(replace(START, new=0.05, garbling=replace(CALM, left=3.5)))[0][0] == "refresh"
+    assert said(replace(START, new=0.07))[0][0] == "refresh"
+    assert said(replace(START, new=0.0, garbling=None))[0][0] == "nothing_to_label"
+
+
 def test_labels_that_gain_no_more_than_they_break_do_not_pay():
     found = said(replace(AFTER, curve=FLAT))
     assert found[0] == (

@@ -91,7 +91,7 @@ def _input(found: Findings) -> Advice | None:
 
 
 def _nothing(found: Findings) -> Advice | None:
-    if found.new > _CALM:
+    if found.new > _CALM or (found.garbling is not None and found.garbling.drift_left):
         return None
     return Advice(
         NOTHING_TO_LABEL,

@@ -49,13 +49,18 @@ class Garbling:
     left: float
 
     @property
+    def drift_left(self) -> bool:
+        """Whether texts without foreign words differ from the reference's: something other than the writing has changed."""
+        return self.left >= 3.0
+
+    @property
     def explains(self) -> bool:
         """Whether foreign words are all that is new: there are more, and texts without them look as they always did.
 
         When few texts are without, those few say nothing, and the input has to be mended before anything else is seen.
         """
         grown = self.more >= 0.03 and self.sure >= 4.0
-        return grown and (self.clean < 0.3 or not self.left >= 3.0)
+        return grown and (self.clean < 0.3 or not self.drift_left)
 
 
 def words(texts: Sequence[str]) -> list[list[str]]:
