@@ -150,8 +150,8 @@ def gain_curve(
 ) -> GainCurve | None:
     """Learn from parts of the labels in hand, test on those held out, and go on from there.
 
-    Intervals are bootstrapped over the labelled records. Held-out records lie between the picked ones, which were chosen to be
-    unlike each other, so that the gain on all of the new traffic is rather more.
+    Intervals are bootstrapped over the labelled records: they hold the luck of which records were labelled, not the difference
+    between drift mass and the traffic that is truly new, so that they are rather narrow.
 
     Parameters
     ----------
