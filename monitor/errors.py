@@ -8,6 +8,7 @@ MonitorError
 │   └── CanaryError  the embedder no longer gives the vectors of the reference  exit 1
 ├── ComparisonError  too few rows, or vectors that cannot be compared            exit 1
 ├── ArtifactError    a stored reference is missing, incomplete or damaged       exit 1
+├── UserModelError   the user's own model failed, or answered out of turn       exit 1
 ├── StoreError       database unreachable, wrong schema version                 exit 1
 │   └── ClaimLost    another process took this window over                      exit 1
 └── PublishError     ticket or export could not be written; ``permanent`` says
@@ -30,6 +31,7 @@ __all__ = [
     "PublishError",
     "SourceError",
     "StoreError",
+    "UserModelError",
 ]
 
 
@@ -77,6 +79,10 @@ class ComparisonError(MonitorError, ValueError):
 
 class ArtifactError(MonitorError):
     """A stored reference is missing, incomplete or damaged."""
+
+
+class UserModelError(MonitorError):
+    """The user's model failed, or answered with something else than one class for each text."""
 
 
 class StoreError(MonitorError):

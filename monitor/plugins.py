@@ -31,6 +31,7 @@ __all__ = [
     "names",
     "options_model",
     "problems_of",
+    "takes",
     "validate",
 ]
 
@@ -75,6 +76,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "second_model": "monitor.selection.disagreement:SecondModelStrategy",
         "ensemble": "monitor.selection.disagreement:EnsembleStrategy",
         "sequence": "monitor.selection.sequence:SequenceStrategy",
+        "augmented": "monitor.selection.augmented:AugmentedStrategy",
         "helper_model": "monitor.selection.helper_model:HelperModelStrategy",
     },
     "tickets": {"file": "monitor.tickets.file:FileTickets"},
@@ -82,7 +84,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
 }
 """Kind to name to ``module:attribute``, imported at first use."""
 
-GIVEN: Mapping[str, frozenset[str]] = {"sources": frozenset({"fields"})}
+GIVEN: Mapping[str, frozenset[str]] = {"sources": frozenset({"fields"}), "selection": frozenset({"predict"})}
 """Factory arguments that the wiring gives and that are therefore not options."""
 
 _SECRETS = (Secret, Url)
@@ -227,6 +229,11 @@ def validate(kind: str, name: str, options: Mapping[str, Any], path: str = "") -
 def _known(model: type[BaseModel]) -> list[str]:
     fields = model.model_fields.items()
     return [f"{key} (or {key}_file)" if is_secret(field.annotation) else key for key, field in fields]
+
+
+def takes(kind: str, name: str, given: str) -> bool:
+    """Whether the part's factory has this argument of :data:`GIVEN`."""
+    return given in inspect.signature(factory(kind, name)).parameters
 
 
 def build(kind: str, name: str, options: Mapping[str, Any], **given: Any) -> Any:

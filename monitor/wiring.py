@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,6 +28,7 @@ from monitor.settings import FieldSettings, MonitorSettings, Part, SelectionSett
 from monitor.sources import Source
 from monitor.sources.fields import Fields
 from monitor.store import Store
+from monitor.user_model import predictor
 from monitor.values import SEGMENT_PREFIX, Counts, Dataset, Reference, Sample, record_schema
 
 __all__ = [
@@ -108,12 +109,17 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
 def mixture_of(settings: SelectionSettings) -> Mixture:
     """The strategies, made."""
 
-    def shares(parts: Sequence[Part]) -> list[Share]:
-        return [Share(part.name, plugins.build("selection", part.kind, part.options), part.share) for part in parts]
+    def made(part: Part) -> Share:
+        given: dict[str, Any] = {}
+        if plugins.takes("selection", part.kind, "predict"):
+            if settings.predict is None:
+                raise ConfigError(f"selection.{part.kind} asks the model; give selection.predict: module:function")
+            given = {"predict": predictor(settings.predict)}
+        return Share(part.name, plugins.build("selection", part.kind, part.options, **given), part.share)
 
     return Mixture(
-        shares(settings.strategies),
-        shares(settings.after_labels),
+        [made(part) for part in settings.strategies],
+        [made(part) for part in settings.after_labels],
         settings.random_share,
         settings.near_duplicate,
         settings.bandwidth,

@@ -54,6 +54,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "past": ({"values", "sketches", "store"}, set()),
     "looks": ({"values", "decide", "desk", "past", "sketches", "store"}, {"numpy"}),
     "desk": ({"values", "decide", "past", "store"} | PARTS, set()),
+    "user_model": ({"errors"}, set()),
     "answers": ({"values", "desk", "selection"}, {"numpy", "pyarrow"}),
     "publish": ({"values", "errors", "decide", "desk", "report", "store", "logs"}, set()),
     "pipeline": (
@@ -63,7 +64,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "wiring": (
         {"values", "errors", "settings", "plugins", "pipeline", "reference", "sampling", "store", "decide", "past"}
-        | {"sources", "embedders", "detectors", "selection"},
+        | {"sources", "embedders", "detectors", "selection", "user_model"},
         {"numpy", "pyarrow"},
     ),
     "serve": (

@@ -70,12 +70,16 @@ class SelectionSettings(Model):
         [Part("herding")], min_length=1, description="what fills the batch, each its share"
     )
     after_labels: list[Annotated[Part, PartOf("selection", shared=True)]] = Field(
-        [Part("herding")], min_length=1, description="what fills it once labels of the same drift have come in"
+        [Part("drift_badge")], min_length=1, description="what fills it once labels of the same drift have come in"
     )
     random_share: float = Field(0.1, ge=0, le=1, description="part of the batch that is drawn at random")
     near_duplicate: float = Field(0.97, gt=0, le=1, description="records with this cosine or more count as one")
     bandwidth: float = Field(0.1, gt=0, description="how near traffic counts as the same, in units of cosine")
     junk: list[str] = Field(["junk"], description="labels that mean: none of the model's business; never trained on")
+    predict: str | None = Field(
+        None,
+        description="your model, for strategies that ask it: module:function, or command: and a program that reads and writes a line each",
+    )
     negative_flips: float = Field(
         0.01, gt=0, lt=1, description="share of what the model has right that a refresh may break"
     )
