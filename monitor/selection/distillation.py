@@ -106,4 +106,9 @@ def imitation_targets(
     kept &= chances.sum(axis=1) > 0
     rows = np.flatnonzero(kept)
     soft = chances[rows] / chances[rows].sum(axis=1, keepdims=True)
-    return Targets(tuple(record for record, stays in zip(ids, kept, strict=True) if stays), tuple(classes), soft, np.full(len(rows), weight))
+    return Targets(
+        tuple(record for record, stays in zip(ids, kept, strict=True) if stays),
+        tuple(classes),
+        soft,
+        np.full(len(rows), weight),
+    )
