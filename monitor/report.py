@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import jinja2
 
-from monitor.values import Candidate, Decision, Reference, Run
+from monitor.values import Candidate, Decision, Estimate, Reference, Refresh, Run
 
 __all__ = ["excerpt", "summary_line", "ticket_body", "ticket_title"]
 
@@ -51,14 +51,29 @@ _TICKET = """\
 {%- endif %}
 ## What to label and add
 
+{% if run.refresh -%}
+{% for advice in run.refresh.advice -%}
+- {{ advice.sentence | md }}
+{% endfor %}
+| What to expect of this batch | |
+| --- | --- |
+{% for name, value in expected -%}
+| {{ name }} | {{ value }} |
+{% endfor %}
+{% endif -%}
 {% if run.candidates -%}
 {{ run.candidates | length }} production records, best first: {{ strategies }}.
-{%- if random %} The random share shows how the model does on all traffic; keep it in.{% endif %} Texts are shown redacted and cut; the whole records are in the export.
+{%- if random %} The random share shows how the model does on all traffic; keep it in.{% endif %} Need is what a label is worth for the new traffic, gain the share of all need that a record answers and those before it do not, risk the share of
+protected records that it alone might break. Texts are shown redacted and cut; the whole records are in the export.
+{%- for note in run.refresh.notes if run.refresh %}
 
-| # | Record | Chosen by | Gain | Predicted | Suggested label | Nearest training example | Alike | Text |
-| ---: | --- | --- | ---: | --- | --- | --- | ---: | --- |
+{{ note | md }}
+{%- endfor %}
+
+| # | Record | Chosen by | Need | Gain | Risk | Group | Predicted | Suggested label | Nearest training example | Alike | Text |
+| ---: | --- | --- | ---: | ---: | ---: | --- | --- | --- | --- | ---: | --- |
 {% for c in listed -%}
-| {{ c.rank }} | `{{ c.record_id | code }}` | {{ c.strategy }} | {{ "%.2f" | format(c.gain) }} | {{ (c.predicted or "-") | md }} | {{ (c.suggested_label or "-") | md }} | {{ nearest(c) | md }} | {{ c.duplicates or "" }} | {{ c.text | excerpt }} |
+| {{ c.rank }} | `{{ c.record_id | code }}` | {{ c.strategy }} | {{ "%.2f" | format(c.need) }} | {{ "%.1f" | format(100 * c.gain) }} % | {{ risk(c) }} | {{ c.cluster | excerpt }} | {{ (c.predicted or "-") | md }} | {{ (c.suggested_label or "-") | md }} | {{ nearest(c) | md }} | {{ c.duplicates or "" }} | {{ c.text | excerpt }} |
 {% endfor %}
 {%- if run.candidates | length > listed | length %}
 {{ run.candidates | length - listed | length }} more are in the export.
@@ -100,6 +115,31 @@ def _nearest(candidate: Candidate) -> str:
     return f"{first.label or first.record_id} ({first.similarity:.2f})"
 
 
+def _expected(refresh: Refresh) -> list[tuple[str, str]]:
+    """What a batch is expected to do, line by line; before labels its numbers rest on guessed ones and say so."""
+    guessed = "" if refresh.answers else ", by guessed labels: an indication until labels are in"
+    rows = [
+        ("Round", f"{refresh.round}, with {refresh.answers} labels of this drift in hand" if refresh.answers else "1"),
+        ("Share of the need that it answers", f"{100 * refresh.covered:.0f} %"),
+    ]
+    if refresh.gain is not None:
+        rows.append(("Change of accuracy on the new traffic", _span(refresh.gain) + guessed))
+    if refresh.flips is not None:
+        rows.append(("Of what the model has right, turned wrong", _span(refresh.flips, 2) + guessed))
+    if refresh.guarded is not None:
+        rows.append(("The same with the incumbent bonus", _span(refresh.guarded, 2) + guessed))
+        kept = "none keeps it" if refresh.bonus is None else f"{refresh.bonus:g}"
+        rows.append((f"Bonus for a budget of {100 * refresh.flips_budget:g} %", kept))
+    if refresh.junk is not None:
+        rows.append(("Junk among the labels" if refresh.answers else "Junk to be expected", _span(refresh.junk)))
+    return rows
+
+
+def _span(estimate: Estimate, digits: int = 0) -> str:
+    value, low, high = (f"{100 * number:.{digits}f}" for number in (estimate.value, estimate.low, estimate.high))
+    return f"{value} % ({low} to {high} %)"
+
+
 def ticket_title(monitor: str, decision: Decision, window_start: str) -> str:
     """One line that says what drifted, where and since when."""
     what = " and ".join(decision.causes) or "input"
@@ -123,6 +163,8 @@ def ticket_body(run: Run, reference: Reference) -> str:
         strategies=", ".join(f"{count} by {strategy}" for strategy, count in chosen.most_common()),
         random=chosen.get("random", 0),
         nearest=_nearest,
+        risk=lambda c: "-" if c.risk is None else f"{100 * c.risk:.2f} %",
+        expected=[] if run.refresh is None else _expected(run.refresh),
         terms=lambda cause: ", ".join(excerpt(term) for term in cause.terms),
     )
 

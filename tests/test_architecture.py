@@ -31,7 +31,8 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "detectors": ({"values", "errors"}, PURE_LIBRARIES | {"torch"}),
     "sketches": ({"values", "errors", "detectors"}, PURE_LIBRARIES),
     "causes": ({"values", "errors", "detectors"}, PURE_LIBRARIES),
-    "selection": ({"values", "errors"}, PURE_LIBRARIES),
+    # causes for the words that name a group.
+    "selection": ({"values", "errors", "causes"}, PURE_LIBRARIES),
     "report": ({"values"}, {"jinja2"}),
     "sources": (EDGE, {"pyarrow", "fsspec", "sqlalchemy", "numpy"}),
     "embedders": (

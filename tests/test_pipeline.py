@@ -58,15 +58,20 @@ def test_a_window_that_is_done_is_not_run_again(tmp_path, database_url):
 
 
 def test_an_alarm_that_is_over_and_comes_again_is_another_ticket(tmp_path):
-    _, store, monitor = open_shop(tmp_path, days=(0, 40, 0, 0, 0, 0, 0, 0, 40))
-    states = [run_window(monitor, window(day), desk(store)).decision.state for day in range(9)]
+    _, store, monitor = open_shop(tmp_path, days=(0, 40, 0, 0, 0, 0, 0, 0, 40, 40))
+    states = [run_window(monitor, window(day), desk(store)).decision.state for day in range(10)]
     calm = states[2:8]
-    assert (states[1], states[8]) == (State.DRIFTED, State.DRIFTED)
+    # The evidence of one look may end just below the limit, as ties are drawn by lot; two are enough.
+    assert states[1] is State.DRIFTED
+    assert states[8] in {State.WATCH, State.DRIFTED}
+    assert states[9] is State.DRIFTED
     assert calm == [State.RECOVERING] * calm.count(State.RECOVERING) + [State.STABLE] * calm.count(State.STABLE)
     assert calm.count(State.RECOVERING) >= 3
     assert calm[-1] is State.STABLE
     publish_pending({"shop": monitor}, desk(store))
-    assert sorted(p.name[:10] for p in (tmp_path / "tickets").iterdir()) == ["2026-03-03", "2026-03-10"]
+    first, second = sorted(p.name[:10] for p in (tmp_path / "tickets").iterdir())
+    assert first == "2026-03-03"
+    assert second == ("2026-03-10" if states[8] is State.DRIFTED else "2026-03-11")
     store.close()
 
 
