@@ -57,6 +57,10 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "desk": ({"values", "decide", "past", "store"} | PARTS, set()),
     "user_model": ({"errors"}, set()),
     "answers": ({"values", "desk", "selection"}, {"numpy", "pyarrow"}),
+    "refreshing": (
+        {"values", "errors", "desk", "answers", "sampling", "selection", "embedders", "whole_files"},
+        {"numpy", "pyarrow"},
+    ),
     "publish": ({"values", "errors", "decide", "desk", "report", "store", "logs"}, set()),
     "pipeline": (
         {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}

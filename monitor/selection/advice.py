@@ -75,7 +75,7 @@ def advise(findings: Findings) -> tuple[Advice, ...]:
 
 def _input(found: Findings) -> Advice | None:
     writing = found.garbling
-    if writing is None or not writing.explains:
+    if writing is None or not writing.explains or _labels_help(found):
         return None
     seen = (
         "almost every text is affected, so nothing else can be seen before that is mended"
@@ -88,6 +88,11 @@ def _input(found: Findings) -> Advice | None:
         f"text, they name no topic, and {seen}. Look for typing errors, broken encoding or another language upstream: labels "
         "do not help against these.",
     )
+
+
+def _labels_help(found: Findings) -> bool:
+    """Whether labels surely gain more than they break: then the words are new, not wrong."""
+    return found.curve is not None and found.plain is not None and found.curve.so_far.low > found.plain.rate.high
 
 
 def _nothing(found: Findings) -> Advice | None:
