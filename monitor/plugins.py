@@ -69,6 +69,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "k_center": "monitor.selection.coverage:KCenterStrategy",
         "typiclust": "monitor.selection.typiclust:TypiclustStrategy",
         "kernel_herding": "monitor.selection.kernel_herding:KernelHerdingStrategy",
+        "drift_cover": "monitor.selection.drift_cover:DriftCoverStrategy",
         "drift_coverage": "monitor.selection.kernel_herding:DriftCoverageStrategy",
         "knn_score": "monitor.selection.nearest:KnnScoreStrategy",
         "similar": "monitor.selection.nearest:SimilarStrategy",

@@ -78,7 +78,7 @@ def test_the_first_ticket_says_what_to_expect_before_labels(told):
 
 
 def test_the_second_ticket_knows_the_answers_of_the_first(told):
-    _, first, second, labels, _ = told
+    _, _, second, labels, _ = told
     assert second.decision.state is State.DRIFTED
     assert (second.refresh.round, second.refresh.answers) == (2, len(labels))
     assert "drift_badge" in {c.strategy for c in second.candidates}

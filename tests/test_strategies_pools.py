@@ -9,12 +9,13 @@ import pytest
 from pools import NOBODY, a_pool, a_reference, calm, junk, labelled, mixed, of_intents, rng, with_column
 from worlds import dataset
 
-from monitor.plugins import BUILT_IN, build
+from monitor.plugins import BUILT_IN, build, takes
 from monitor.selection import Answers, NotApplicable
 from monitor.selection.augmented import AugmentedStrategy
 from monitor.selection.badge import BadgeStrategy, DriftBadgeStrategy
 from monitor.selection.coverage import KCenterStrategy, ProbCoverStrategy
 from monitor.selection.disagreement import EnsembleStrategy, SecondModelStrategy
+from monitor.selection.drift_cover import DriftCoverStrategy
 from monitor.selection.helper_model import HelperModelStrategy
 from monitor.selection.kernel_herding import DriftCoverageStrategy, KernelHerdingStrategy
 from monitor.selection.nearest import KnnScoreStrategy, SimilarStrategy
@@ -34,6 +35,7 @@ STRATEGIES = {
     "typiclust": TypiclustStrategy(),
     "kernel_herding": KernelHerdingStrategy(),
     "drift_coverage": DriftCoverageStrategy(),
+    "drift_cover": DriftCoverStrategy(),
     "knn_score": KnnScoreStrategy(),
     "similar": SimilarStrategy(["t00003", "r00001"]),
     "stratified": StratifiedStrategy("country"),
@@ -142,10 +144,13 @@ def test_a_strategy_is_built_by_its_name(name):
         "stratified": {"by": "country", "shares": "proportional"},
         "prob_cover": {"radius": 0.2},
     }
-    assert type(build("selection", name, options.get(name, {}))) is type(STRATEGIES[name])
+    given = {"predict": lambda texts: texts} if takes("selection", name, "predict") else {}
+    assert type(build("selection", name, options.get(name, {}), **given)) is type(STRATEGIES[name])
 
 
-@pytest.mark.parametrize("name", ["drift_badge", "drift_coverage", "prob_cover", "typiclust", "kernel_herding"])
+@pytest.mark.parametrize(
+    "name", ["drift_badge", "drift_cover", "drift_coverage", "prob_cover", "typiclust", "kernel_herding"]
+)
 def test_a_new_topic_is_found_and_junk_is_not(name):
     pool = POOLS["mixed"]
     kinds = [pool.window.ids[row][0] for row in STRATEGIES[name].pick(pool, 3, NOBODY, rng())]

@@ -17,6 +17,7 @@ __all__ = [
     "DriftBadgeStrategy",
     "drift_weights",
     "gradient_factors",
+    "junk_veto",
     "spread_out",
     "squared_distances",
 ]
@@ -161,6 +162,14 @@ class DriftBadgeStrategy:
         factors = gradient_factors(chances_of(pool))
         weights = drift_weights(pool.mass.excess, pool.mass.shrink, *_likeness(pool))
         return spread_out(factors, pool.vectors, open_rows(pool, taken), count, rng, weights, taken)
+
+
+def junk_veto(pool: Pool) -> FloatArray:
+    """Near 0 for records that are more like answered junk than like what is known, else near 1: (n,) float64; all 1 without junk answers."""
+    like_known, like_junk = _likeness(pool)
+    if like_junk is None:
+        return np.ones(len(like_known))
+    return np.asarray(expit((like_known - like_junk) / 0.05))
 
 
 def _likeness(pool: Pool) -> tuple[FloatArray, FloatArray | None]:

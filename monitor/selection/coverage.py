@@ -11,7 +11,7 @@ from monitor.selection.pool import Pool, Rows
 from monitor.selection.ranking import nearest, open_rows, seen, stretches
 from monitor.values import FloatArray, Vectors
 
-__all__ = ["KCenterStrategy", "ProbCoverStrategy", "farthest_first", "max_coverage", "pure_radius"]
+__all__ = ["KCenterStrategy", "ProbCoverStrategy", "farthest_first", "max_coverage", "pure_radius", "radius_of"]
 
 _ROUNDING = 1e-6
 _PURE = 0.95
@@ -144,11 +144,12 @@ class ProbCoverStrategy:
     def pick(self, pool: Pool, count: int, taken: Rows, rng: np.random.Generator) -> Sequence[int]:
         """See :class:`monitor.selection.Strategy`."""
         before = np.concatenate([seen(pool)[0], pool.vectors[taken]])
-        radius = _radius(pool, rng) if self._radius is None else self._radius
+        radius = radius_of(pool, rng) if self._radius is None else self._radius
         return max_coverage(pool.vectors, pool.window.weights, open_rows(pool, taken), count, radius, before)
 
 
-def _radius(pool: Pool, rng: np.random.Generator) -> float:
+def radius_of(pool: Pool, rng: np.random.Generator) -> float:
+    """A neighbourhood's radius in cosine distance: :func:`pure_radius` of what is labelled, at least 0.05; 0.3 without two labels."""
     vectors, labels = pool.known
     if len(vectors) > _PURITY_ROWS:
         drawn = np.sort(rng.choice(len(vectors), _PURITY_ROWS, replace=False))
