@@ -36,17 +36,21 @@ FIRST_SEED = 100
 BASELINES = (
     "random", "margin", "least_confidence", "entropy", "badge", "k_center", "prob_cover", "typiclust", "kernel_herding", "knn_score", "stratified",
 )  # fmt: skip
-OURS = ("herding", "drift_coverage", "drift_badge")
-SHIPPED, TWO_ROUNDS, CONTROL = (
-    "one ticket (herding, 10 % random)",
-    "two rounds (herding, then drift BADGE, 10 % random)",
-    "two rounds of kernel herding, then BADGE",
-)
+OURS = ("drift_cover", "herding", "drift_coverage", "drift_badge")
+SHIPPED, TWO_ROUNDS = "one ticket of drift cover, 10 % random", "two rounds of drift cover, 10 % random"
+ROUNDS: Mapping[str, tuple[str, str, float]] = {
+    TWO_ROUNDS: ("drift_cover", "drift_cover", 0.1),
+    "two rounds: herding, then drift BADGE, 10 % random": ("herding", "drift_badge", 0.1),
+    "two rounds: drift cover, then drift BADGE, 10 % random": ("drift_cover", "drift_badge", 0.1),
+    "two rounds: kernel herding, then BADGE": ("kernel_herding", "badge", 0.0),
+}
+TICKETS: Mapping[str, str] = {SHIPPED: "drift_cover", "one ticket of herding, 10 % random": "herding"}
 OPTIONS: Mapping[str, Mapping[str, Any]] = {"stratified": {"by": "predicted"}}
 WHOLE = {"typiclust", "stratified"}
 """What chooses differently under another budget; of the others' 500 picks the first ones are what a smaller budget picks."""
 TAU = 0.01
-FIXED = 0.5
+FIXED, STRONG = 0.5, 0.75
+"""The second was set on other seeds (0 to 2) for the stretch goal."""
 DRAWS = 2_000
 
 Cell = dict[str, Any]
@@ -113,7 +117,7 @@ def answered(world: World, pool: Pool, rows: Sequence[int], rng: np.random.Gener
 
 def chosen(world: World, seed: int) -> dict[tuple[str, int], tuple[Pool, list[int], np.ndarray]]:
     """Rows and answers of every strategy under every budget."""
-    mixture = mixture_of([("herding", 1.0)])
+    mixture = mixture_of("drift_cover")
     pool = mixture.pool(world.reference, world.pool, np.random.default_rng(seed))
     found = {}
     for name in (*BASELINES, *OURS):
@@ -126,28 +130,23 @@ def chosen(world: World, seed: int) -> dict[tuple[str, int], tuple[Pool, list[in
     answers = answered(world, pool, range(len(pool.window)), np.random.default_rng([seed, 2]))
     cells = {key: (pool, rows, answers[rows]) for key, rows in found.items()}
     for budget in BUDGETS:
-        rows = [row for row, _ in mixture.pick(pool, budget, np.random.default_rng([seed, 3])).rows]
-        cells[SHIPPED, budget] = pool, rows, answers[rows]
-        for name, first, later in ((TWO_ROUNDS, "herding", "drift_badge"), (CONTROL, "kernel_herding", "badge")):
-            cells[name, budget] = two_rounds(world, pool, answers, budget, first, later, seed)
+        for name, strategy in TICKETS.items():
+            rows = [row for row, _ in mixture_of(strategy).pick(pool, budget, np.random.default_rng([seed, 3])).rows]
+            cells[name, budget] = pool, rows, answers[rows]
+        for name, (first, later, share) in ROUNDS.items():
+            cells[name, budget] = two_rounds(world, pool, answers, budget, mixture_of(first, later, share), seed)
     return cells
 
 
-def mixture_of(
-    first: Sequence[tuple[str, float]], later: Sequence[tuple[str, float]] = (), random: float = 0.1
-) -> Mixture:
-    shares = [
-        [Share(name, plugins.build("selection", name, OPTIONS.get(name, {})), part) for name, part in side]
-        for side in (first, later)
-    ]
+def mixture_of(first: str, later: str = "drift_cover", random: float = 0.1) -> Mixture:
+    shares = [[Share(name, plugins.build("selection", name, OPTIONS.get(name, {})))] for name in (first, later)]
     return Mixture(shares[0], shares[1], random)
 
 
 def two_rounds(
-    world: World, pool: Pool, answers: np.ndarray, budget: int, first: str, later: str, seed: int
+    world: World, pool: Pool, answers: np.ndarray, budget: int, mixture: Mixture, seed: int
 ) -> tuple[Pool, list[int], np.ndarray]:
     """Half of the budget, its answers, then the other half."""
-    mixture = mixture_of([(first, 1.0)], [(later, 1.0)], 0.1 if first == "herding" else 0.0)
     rng = np.random.default_rng([seed, 4])
     rows = [row for row, _ in mixture.pick(pool, budget // 2, rng).rows]
     told = pool.window.take(rows)
@@ -206,8 +205,9 @@ class Way:
         return len(BONUSES) - 1 if found is None else BONUSES.index(found)
 
 
-PLAIN, HALF, CHOSEN = Way("plain refit", 0.0), Way("bonus 0.5", FIXED), Way("bonus chosen on A for 1 %")
-WAYS = (PLAIN, HALF, CHOSEN)
+PLAIN, HALF, MORE = Way("plain refit", 0.0), Way("bonus 0.5", FIXED), Way("bonus 0.75", STRONG)
+CHOSEN = Way("bonus chosen on A for 1 %")
+WAYS = (PLAIN, HALF, MORE, CHOSEN)
 
 
 class Table:
@@ -353,7 +353,7 @@ def goals_of(table: Table) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     def add(name: str, want: str, value: float, met: bool) -> None:
         goals.append(goal(name, want, round(value, 4), bool(met)))
 
-    for way in (HALF, CHOSEN):
+    for way in (HALF, MORE, CHOSEN):
         both = compare(TWO_ROUNDS, way, best)
         gain, nfr = both["gain"], both["nfr"]
         label = f"two rounds, {way.name}, against {best} plain"
@@ -361,7 +361,7 @@ def goals_of(table: Table) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         add(f"{label}: gain, lower bound", ">= 0.94", gain[1], gain[1] >= 0.94)
         add(f"{label}: NFR", "<= 0.45", nfr[0], nfr[0] <= 0.45)
         add(f"{label}: NFR, upper bound", "<= 0.5", nfr[2], nfr[2] <= 0.5)
-        if way is HALF:
+        if way is MORE:
             add(f"{label}: NFR, stretch", "<= 0.35", nfr[0], nfr[0] <= 0.35)
         one = compare(SHIPPED, way, best)
         label = f"one ticket, {way.name}, against {best} plain"

@@ -98,8 +98,11 @@ def test_noise_is_not_to_be_labelled():
     [
         (NOISE, True),
         (CALM, False),
-        (replace(NOISE, left=3.0), False),
-        (replace(NOISE, left=5.0, clean=0.2), True),
+        (replace(NOISE, left=5.0), False),
+        (replace(NOISE, left=4.9), True),  # less than a quarter of what the foreign words are
+        (replace(NOISE, left=3.0, sure=8.0), False),
+        (replace(NOISE, left=2.9, sure=8.0), True),
+        (replace(NOISE, left=9.0, clean=0.2), True),
         (replace(NOISE, left=math.nan), True),
         (replace(NOISE, sure=3.9), False),
         (replace(NOISE, more=0.02), False),

@@ -42,7 +42,7 @@ def test_defaults_are_those_of_a_small_team():
     assert one.schedule.tiling.length == timedelta(days=1)
     assert one.embedder.kind == "sentence_transformer"
     assert [part.name for part in one.detectors] == ["mmd", "ks", "class_balance"]
-    assert [part.kind for part in one.selection.strategies] == ["herding"]
+    assert [part.kind for part in one.selection.strategies] == ["drift_cover"]
     assert (one.policy.minimum_sample, one.selection.budget) == (50, 50)
     assert (one.policy.false_alarms, one.policy.tolerance, one.policy.calm) == ("1 per year", 0.02, 3)
     assert (one.policy.season, one.policy.keep) == (None, 1_000)

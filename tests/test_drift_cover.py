@@ -82,7 +82,7 @@ def test_before_labels_it_goes_where_need_is_and_company():
 def test_after_labels_doubt_and_the_veto_count():
     spoiled = dataset(junk(8, 9).vectors, ["intent 0"] * 8, ["junk"] * 8, prefix="a")
     pool = a_pool(mixed(), a_reference(), Answers(spoiled, frozenset({"junk"})))
-    expected = pool.window.weights * pool.mass.shrink * (0.15 + pool.mass.excess) * pool.doubt * junk_veto(pool)
+    expected = pool.window.weights * pool.mass.shrink**1.5 * (0.05 + pool.mass.excess) * pool.doubt * junk_veto(pool)
     np.testing.assert_allclose(cover_weights(pool), expected)
     assert junk_veto(pool).min() < 0.05
     assert junk_veto(pool).max() > 0.9

@@ -168,7 +168,7 @@ def test_images_come_as_vectors(tmp_path):
         calm, moved = (run_window(monitor, window(day), desk(store)) for day in (0, 1))
         assert calm.decision.state is State.STABLE
         assert (moved.decision.state, "content" in moved.decision.causes) == (State.DRIFTED, True)
-        herded = [c for c in moved.candidates if c.strategy == "herding"]
+        herded = [c for c in moved.candidates if c.strategy == "drift_cover"]
         assert sum(int(c.record_id.removeprefix("d1-")) >= 110 for c in herded) > 0.8 * len(herded)
         assert publish_pending({"shop": monitor}, desk(store)) == 2
 

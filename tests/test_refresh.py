@@ -62,7 +62,7 @@ def test_the_first_ticket_says_what_to_expect_before_labels(told):
     _, first, _, _, _ = told
     assert first.decision.state is State.DRIFTED
     assert (first.refresh.round, first.refresh.answers, first.refresh.budget) == (1, 0, 60)
-    assert {c.strategy for c in first.candidates} == {"herding", "random"}
+    assert {c.strategy for c in first.candidates} == {"drift_cover", "random"}
     assert first.refresh.covered > 0.5
     assert first.refresh.covered == pytest.approx(sum(c.gain for c in first.candidates))
     assert first.refresh.flips is not None
@@ -81,7 +81,7 @@ def test_the_second_ticket_knows_the_answers_of_the_first(told):
     _, _, second, labels, _ = told
     assert second.decision.state is State.DRIFTED
     assert (second.refresh.round, second.refresh.answers) == (2, len(labels))
-    assert "drift_badge" in {c.strategy for c in second.candidates}
+    assert "drift_cover" in {c.strategy for c in second.candidates}
     assert not {c.record_id for c in second.candidates} & set(labels)
     assert second.refresh.junk.value == pytest.approx(2 / len(labels))
     assert second.refresh.gain.value > 0

@@ -19,6 +19,7 @@ _LIKE = 0.45
 _FEWEST = 3
 _WORDS = 3
 _OUTSIDE = 2_000
+_MOST = 4_000
 
 
 def clusters(vectors: Vectors, like: float = _LIKE) -> npt.NDArray[np.int64]:
@@ -30,6 +31,8 @@ def clusters(vectors: Vectors, like: float = _LIKE) -> npt.NDArray[np.int64]:
     """
     if len(vectors) < 2:
         return np.zeros(len(vectors), dtype=np.int64)
+    if len(vectors) > _MOST:  # its memory grows with the square
+        raise ValueError(f"{len(vectors)} rows are too many to group; at most {_MOST}")
     model = AgglomerativeClustering(None, metric="cosine", linkage="average", distance_threshold=1.0 - like)
     found = model.fit_predict(vectors.astype(np.float64))
     _, first, place = np.unique(found, return_index=True, return_inverse=True)
@@ -42,9 +45,9 @@ def named_clusters(pool: Pool, rows: Sequence[int]) -> list[str | None]:
     A word counts when at least three records, of different blocks where they have some, hold it, so that none could name a
     person. ``None`` for a group without such words, and for one of fewer than three rows.
     """
-    places = np.asarray(rows, dtype=np.int64)
+    places = np.asarray(rows, dtype=np.int64)[:_MOST]
     groups = clusters(pool.vectors[places])
-    names: list[str | None] = [None] * len(places)
+    names: list[str | None] = [None] * len(rows)
     texts = pool.window.column("text")
     if not any(text is not None for text in texts):
         return names

@@ -16,9 +16,10 @@ from monitor.values import FloatArray, Vectors
 __all__ = ["DriftCoverStrategy", "cover_again", "cover_weights"]
 
 _AGAIN = 0.2
-_EVERYWHERE = 0.15
+_EVERYWHERE, _COMPANY = 0.05, 1.5
 _ROUNDING = 1e-6
 _SPENT = 0.02
+_WIDEST = 0.3
 
 
 def cover_again(
@@ -65,13 +66,13 @@ def cover_weights(pool: Pool) -> FloatArray:
     """What covering each record is worth, (n,) float64 >= 0.
 
     Before labels w(z) need(z) pen(z). After them the refitted model's doubt tells what it still gets wrong, which it could not of
-    topics it had never seen: w(z) pen(z) (0.15 + ex(z)) doubt(z), times the junk veto.
+    topics it had never seen: w(z) pen(z)^1.5 (0.05 + ex(z)) doubt(z), times the junk veto.
     """
     weights, mass = pool.window.weights, pool.mass
     if pool.answers is None:
         return np.asarray(weights * pool.need * mass.shrink)
     doubt = np.nan_to_num(pool.doubt, nan=1.0)
-    return np.asarray(weights * mass.shrink * (_EVERYWHERE + mass.excess) * doubt * junk_veto(pool))
+    return np.asarray(weights * mass.shrink**_COMPANY * (_EVERYWHERE + mass.excess) * doubt * junk_veto(pool))
 
 
 class DriftCoverStrategy:
@@ -81,8 +82,8 @@ class DriftCoverStrategy:
     several records before a stray text gets one. Useful labels of an earlier round count as picks. The batch ends when the next record
     would add less than 2 % of what the first one did.
 
-    radius  of a neighbourhood, cosine distance in (0, 2]; unless given, the largest at which 95 % of the neighbourhoods of
-            training records hold one label only
+    radius  of a neighbourhood, cosine distance in (0, 2]; unless given, the largest up to 0.3 at which 95 % of the neighbourhoods
+            of training records hold one label only
     again   what is covered already is worth, in [0, 1)
     """
 
@@ -97,7 +98,7 @@ class DriftCoverStrategy:
         """See :class:`monitor.selection.Strategy`."""
         if count < 1 or not len(pool.rows):
             return []
-        radius = radius_of(pool, rng) if self._radius is None else self._radius
+        radius = min(radius_of(pool, rng), _WIDEST) if self._radius is None else self._radius
         weights, eligible = cover_weights(pool), open_rows(pool, taken)
         before = pool.vectors[taken]
         if pool.answers is not None:

@@ -67,10 +67,10 @@ class SelectionSettings(Model):
 
     budget: int = Field(50, ge=1, description="candidates a ticket lists at most")
     strategies: list[Annotated[Part, PartOf("selection", shared=True)]] = Field(
-        [Part("herding")], min_length=1, description="what fills the batch, each its share"
+        [Part("drift_cover")], min_length=1, description="what fills the batch, each its share"
     )
     after_labels: list[Annotated[Part, PartOf("selection", shared=True)]] = Field(
-        [Part("drift_badge")], min_length=1, description="what fills it once labels of the same drift have come in"
+        [Part("drift_cover")], min_length=1, description="what fills it once labels of the same drift have come in"
     )
     random_share: float = Field(0.1, ge=0, le=1, description="part of the batch that is drawn at random")
     near_duplicate: float = Field(0.97, gt=0, le=1, description="records with this cosine or more count as one")
