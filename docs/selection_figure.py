@@ -27,6 +27,7 @@ def pareto(points: Sequence[tuple[float, float]]) -> Points:
 
 
 def main() -> None:
+    """Draw it."""
     rows: list[dict[str, Any]] = json.loads(RESULTS.read_text(encoding="utf-8"))["tables"]["curves"]
     curves: dict[str, Points] = {}
     for row in rows:
