@@ -38,7 +38,7 @@ def wishes(monitor: Monitor, run: Run, desk: Desk) -> tuple[dict[str, Draft], di
 def export_of(run: Run) -> Export:
     """The candidates of a run on their way out; its window names it, so the same run overwrites."""
     key = f"{run.monitor}|{run.window.start.isoformat()}"
-    return Export(key, run.monitor, run.id, run.window, run.candidates, run.reference_version or 0)
+    return Export(key, run.monitor, run.id, run.window, run.candidates, run.reference_version or 0, run.refresh)
 
 
 def _episode_start(monitor: Monitor, run: Run, desk: Desk) -> datetime:

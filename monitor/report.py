@@ -70,7 +70,7 @@ protected records that it alone might break. Texts are shown redacted and cut; t
 {{ note | md }}
 {%- endfor %}
 
-| # | Record | Chosen by | Need | Gain | Risk | Group | Predicted | Suggested label | Nearest training example | Alike | Text |
+| # | Record | Chosen by | Need | Gain | Risk | Group | Predicted | Suggested label | Nearest training examples | Alike | Text |
 | ---: | --- | --- | ---: | ---: | ---: | --- | --- | --- | --- | ---: | --- |
 {% for c in listed -%}
 | {{ c.rank }} | `{{ c.record_id | code }}` | {{ c.strategy }} | {{ "%.2f" | format(c.need) }} | {{ "%.1f" | format(100 * c.gain) }} % | {{ risk(c) }} | {{ c.cluster | excerpt }} | {{ (c.predicted or "-") | md }} | {{ (c.suggested_label or "-") | md }} | {{ nearest(c) | md }} | {{ c.duplicates or "" }} | {{ c.text | excerpt }} |
@@ -111,8 +111,7 @@ def _escape(text: str) -> str:
 def _nearest(candidate: Candidate) -> str:
     if not candidate.neighbours:
         return "-"
-    first = candidate.neighbours[0]
-    return f"{first.label or first.record_id} ({first.similarity:.2f})"
+    return ", ".join(f"{near.label or near.record_id} ({near.similarity:.2f})" for near in candidate.neighbours)
 
 
 def _expected(refresh: Refresh) -> list[tuple[str, str]]:

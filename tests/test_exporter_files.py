@@ -60,6 +60,12 @@ def test_three_formats_and_a_manifest(tmp_path):
         "nearest_id": "t1",
         "nearest_label": "refund",
         "nearest_similarity": 0.75,
+        "neighbours": json.dumps(
+            [
+                {"record_id": "t1", "label": "refund", "similarity": 0.75},
+                {"record_id": "t2", "label": None, "similarity": 0.5},
+            ]
+        ),
         "segment.country": "DE",
     }
     lines = [json.loads(line) for line in (folder / "candidates.jsonl").read_text().splitlines()]

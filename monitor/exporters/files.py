@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC
 from pathlib import Path
 from typing import Any, Literal
@@ -48,6 +49,7 @@ _COLUMNS: list[tuple[str, pa.DataType]] = [
     ("nearest_id", pa.string()),
     ("nearest_label", pa.string()),
     ("nearest_similarity", pa.float64()),
+    ("neighbours", pa.string()),
 ]
 
 
@@ -59,6 +61,7 @@ def _row(candidate: Candidate) -> dict[str, Any]:
         "nearest_id": first and first.record_id,
         "nearest_label": first and first.label,
         "nearest_similarity": first and first.similarity,
+        "neighbours": json.dumps([asdict(neighbour) for neighbour in candidate.neighbours], ensure_ascii=False),
         **{SEGMENT_PREFIX + name: value for name, value in candidate.segments.items()},
     }
 
@@ -151,6 +154,7 @@ class FilesExporter:
             "window": {"start": export.window.start.isoformat(), "end": export.window.end.isoformat()},
             "reference_version": export.reference_version,
             "rows": len(export.candidates),
+            "refresh": None if export.refresh is None else asdict(export.refresh),
             "columns": table.schema.names,
             "files": sums,
         }

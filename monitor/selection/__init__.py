@@ -7,9 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
+from monitor.selection.gate import IncumbentGate
 from monitor.selection.pool import Answers, Pool, Rows, pool_of
 
-__all__ = ["Answers", "NotApplicable", "Pool", "Rows", "Strategy", "pool_of"]
+__all__ = ["Answers", "IncumbentGate", "NotApplicable", "Pool", "Rows", "Strategy", "pool_of"]
 
 
 class NotApplicable(ValueError):

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, Row
 
 from monitor.store.database import insert_missing
 from monitor.store.entries import Delivery, DeliveryStatus, Due
-from monitor.store.rows import candidate_of
+from monitor.store.rows import candidate_of, refresh_of
 from monitor.store.tables import candidates, exports, runs, tickets
 from monitor.values import Draft, Export, Run, Window
 
@@ -130,6 +130,7 @@ def _export(connection: Connection, row: Row[Any], run: Row[Any]) -> Export:
         window=Window(run.window_start, run.window_end),
         candidates=tuple(candidate_of(one) for one in connection.execute(query)),
         reference_version=run.reference_version or 0,
+        refresh=refresh_of(run.refresh),
     )
 
 

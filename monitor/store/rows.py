@@ -34,6 +34,7 @@ __all__ = [
     "decision_row",
     "measurement_of",
     "measurement_rows",
+    "refresh_of",
     "run_of",
     "run_row",
 ]
@@ -104,13 +105,14 @@ def run_of(
         measurements=tuple(measurements),
         decision=decision,
         candidates=tuple(candidates),
-        refresh=_refresh_of(row.refresh),
+        refresh=refresh_of(row.refresh),
         seconds=row.seconds,
         error=row.error,
     )
 
 
-def _refresh_of(document: dict[str, Any] | None) -> Refresh | None:
+def refresh_of(document: dict[str, Any] | None) -> Refresh | None:
+    """What a batch is expected to do, from its document."""
     if document is None:
         return None
     estimates = {name: document[name] and Estimate(**document[name]) for name in ("junk", "gain", "flips", "guarded")}

@@ -134,3 +134,4 @@ class Export:
     window: Window
     candidates: tuple[Candidate, ...]
     reference_version: int
+    refresh: Refresh | None = None
