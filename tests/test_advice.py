@@ -131,17 +131,28 @@ def test_traffic_that_differs_in_little_is_not_calm():
     assert said(replace(START, new=0.0, garbling=None))[0][0] == "nothing_to_label"
 
 
-def test_labels_that_gain_no_more_than_they_break_do_not_pay():
-    found = said(replace(AFTER, curve=FLAT))
+def test_labels_that_gain_less_than_they_break_do_not_pay():
+    found = said(replace(AFTER, curve=FLAT, guarded=None))
     assert found[0] == (
         "does_not_pay",
         (
-            "Do not refresh with these labels: learning from them changes accuracy on the new traffic by +0.4 points (-2.0 to +3.0), no "
-            "more than the 1.1 % of protected records that would turn wrong. The input or the embedding is the problem rather than the "
+            "Do not refresh with these labels: learning from them changes accuracy on the new traffic by +0.4 points (-2.0 to +3.0), less "
+            "than the 1.1 % of protected records that would turn wrong. The input or the embedding is the problem rather than the "
             "training set."
         ),
     )
-    assert [name for name, _ in found] == ["does_not_pay", "more_labels"]
+    assert [name for name, _ in found] == ["does_not_pay", "over_budget", "more_labels"]
+
+
+def test_what_the_gate_lets_through_is_what_labels_cost():
+    assert said(replace(AFTER, curve=FLAT))[0][0] == "refresh"
+    assert said(replace(AFTER, curve=FLAT, guarded=verdict(800, 4)))[0][0] == "does_not_pay"
+
+
+def test_neither_gain_nor_flips_is_no_loss():
+    nothing = replace(CURVE, so_far=Estimate(0.0, 0.0, 0.0))
+    assert said(replace(AFTER, curve=nothing, guarded=verdict(800, 0)))[0][0] == "refresh"
+    assert said(replace(AFTER, curve=nothing, guarded=verdict(800, 1)))[0][0] == "does_not_pay"
 
 
 def test_a_refresh_over_the_budget_is_not_served():

@@ -107,13 +107,15 @@ def _nothing(found: Findings) -> Advice | None:
 
 
 def _pays_not(found: Findings) -> Advice | None:
-    if found.curve is None or found.plain is None or found.curve.so_far.value > found.plain.rate.value:
+    """Flips as they would be served, through the gate where there is one; no flips and no gain are no loss."""
+    judged = found.guarded or found.plain
+    if found.curve is None or judged is None or found.curve.so_far.value >= judged.rate.value:
         return None
     return Advice(
         DOES_NOT_PAY,
         f"Do not refresh with these labels: learning from them changes accuracy on the new traffic by "
-        f"{_interval(found.curve.so_far.value, found.curve.so_far.low, found.curve.so_far.high)}, no more than the "
-        f"{_percent(found.plain.rate.value)} of protected records that would turn wrong. The input or the embedding is the "
+        f"{_interval(found.curve.so_far.value, found.curve.so_far.low, found.curve.so_far.high)}, less than the "
+        f"{_percent(judged.rate.value)} of protected records that would turn wrong. The input or the embedding is the "
         "problem rather than the training set.",
     )
 
