@@ -20,7 +20,7 @@ gen: $(VENV)/.ready
 	$(BIN)/drift-monitor schema > docs/drift-monitor.schema.json
 
 bench: $(VENV)/.ready
-	set -e; for script in $(filter-out %/results_file.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script $(ARGS); done
+	set -e; for script in $(shell grep -lE "^(import|from) results_file" benchmarks/*.py); do $(BIN)/python $$script $(ARGS); done
 
 serve: $(VENV)/.ready
 	$(BIN)/drift-monitor serve
