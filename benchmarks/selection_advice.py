@@ -324,7 +324,7 @@ Seeds below 100 showed typos and slips taken for drift, since a few spoilt texts
 among clean texts counts from a quarter of the standard errors that foreign words have (garbling.py).
 
 Seeds below 100 showed held-back clusters, which a batch mends without breaking anything, told not to pay, gain and flips both being none;
-therefore does_not_pay takes a gain below the flips that the gate lets through (advice.py). Seeds from 100 on chose neither threshold.
+therefore does_not_pay takes a gain below the flips that the gate lets through (advice.py). Seeds from 100 on chose neither rule, but an unfinished run of seed 100 had been seen before this second change.
 """.strip().split("\n\n")
 
 
