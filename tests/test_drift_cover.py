@@ -57,7 +57,7 @@ def test_each_pick_adds_no_more_than_the_one_before(seed, again):
 
 def test_picks_end_when_little_is_left():
     near = np.eye(3, dtype=bool)
-    assert cover_again(near, np.array([100.0, 3.0, 1.0]), 3, spent=0.02) == [0, 1]
+    assert cover_again(near, np.array([100.0, 3.0, 1.0]), 3, enough=2.0) == [0, 1]
     assert cover_again(near, np.zeros(3), 3) == []
     assert cover_again(near[:, :0], np.ones(3), 3) == []
 

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from monitor.selection.badge import junk_veto
 from monitor.selection.coverage import radius_of
-from monitor.selection.drift_mass import luck
 from monitor.selection.pool import Pool, Rows
 from monitor.selection.ranking import open_rows, stretches
 from monitor.values import FloatArray, Vectors
@@ -19,13 +18,12 @@ __all__ = ["DriftCoverStrategy", "cover_again", "cover_weights"]
 _AGAIN = 0.2
 _EVERYWHERE, _COMPANY = 0.05, 1.5
 _ROUNDING = 1e-6
-_SPENT = 0.02
+_ENOUGH, _ENOUGH_LATER = 0.05, 0.01
 _WIDEST = 0.3
-_LUCK = 0.7
 
 
 def cover_again(
-    near: npt.NDArray[np.bool_], weights: FloatArray, count: int, again: float = _AGAIN, spent: float = 0.0
+    near: npt.NDArray[np.bool_], weights: FloatArray, count: int, again: float = _AGAIN, enough: float = 0.0
 ) -> list[int]:
     """Greedy coverage in which what is covered counts on, at a discount each time.
 
@@ -39,7 +37,7 @@ def cover_again(
     weights : (n,) float64 >= 0
     count : most picks
     again : in [0, 1)
-    spent : picks end when the next would add less than this share of the first one's, in [0, 1]
+    enough : picks end when the next would add no more than this, in the unit of the weights
 
     Returns
     -------
@@ -50,7 +48,7 @@ def cover_again(
     for part in stretches(*near.shape):
         gain += left[part] @ near[part].astype(np.float32)
     picks: list[int] = []
-    enough = max(spent * float(gain.max(initial=0.0)), 1e-9 * float(left.sum()))
+    enough = max(enough, 1e-9 * float(left.sum()))
     while len(picks) < min(count, len(gain)):
         best = int(gain.argmax())
         if not gain[best] > enough:
@@ -81,9 +79,8 @@ class DriftCoverStrategy:
     """Drift cover: the records that together are near to most of what the reference does not explain.
 
     A neighbourhood that is covered counts on at a fifth, and after the next pick at a fifth of that, so that a large topic gets
-    several records before a stray text gets one. Before labels only records count whose surroundings hold more new traffic than seven in
-    ten of calm ones show by luck in a window of this size. Useful labels of an earlier round count as picks. The batch ends when the next record
-    would add less than 2 % of what the first one did.
+    several records before a stray text gets one. Useful labels of an earlier round count as picks. The batch ends when the next record
+    would add less than a twentieth of what one record adds of which all is new; after labels, a hundredth, as doubt makes all weights smaller.
 
     radius  of a neighbourhood, cosine distance in (0, 2]; unless given, the largest up to 0.3 at which 95 % of the neighbourhoods
             of training records hold one label only
@@ -103,15 +100,12 @@ class DriftCoverStrategy:
             return []
         radius = min(radius_of(pool, rng), _WIDEST) if self._radius is None else self._radius
         weights, eligible = cover_weights(pool), open_rows(pool, taken)
-        if pool.answers is None:
-            # Two like records are enough to look new in a small window.
-            floor = luck(*pool.reference, len(pool.window), pool.mass.typical, pool.bandwidth, rng, _LUCK)
-            weights[pool.mass.excess <= floor] = 0.0
         before = pool.vectors[taken]
         if pool.answers is not None:
             before = np.concatenate([before, pool.answers.data.vectors[pool.answers.useful]])
         weights *= self._again ** _near(pool.vectors, before, radius).sum(axis=1)
-        picks = cover_again(_near(pool.vectors, pool.vectors[eligible], radius), weights, count, self._again, _SPENT)
+        enough = float(pool.window.weights.mean()) * (_ENOUGH if pool.answers is None else _ENOUGH_LATER)
+        picks = cover_again(_near(pool.vectors, pool.vectors[eligible], radius), weights, count, self._again, enough)
         return [int(row) for row in eligible[picks]]
 
 
