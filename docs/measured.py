@@ -1,4 +1,4 @@
-"""Writes measured.md from benchmarks/results: every goal with what came out, met or not. `--check` only compares."""
+"""Writes measured.md from benchmarks/results: every goal with what came out, met or not; and the tables of other pages. `--check` only compares."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from measured_tables import PAGES, filled
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "benchmarks" / "results"
@@ -63,6 +65,8 @@ def _power(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
 def _level(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     lines = []
     for name, rows in tables.items():
+        if not rows or len(rows) > _MOST_ROWS:
+            continue  # a curve, for its picture
         keys = [
             key for key in rows[0] if key not in {"pools", "cpu_seconds", "rows_a_unit"} and not key.startswith("se_")
         ]
@@ -76,10 +80,14 @@ def _seconds(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
     return [line for name, rows in tables.items() if rows for line in _level({name: rows})]
 
 
+_MOST_ROWS = 60
 _TABLES = {"power": _power, "level": _level, "mmd_speed": _seconds, "null_streams": _level, "timeline": _level}
 
 
 if __name__ == "__main__":
-    if "--check" in sys.argv:
-        sys.exit(0 if (HERE / "measured.md").read_text(encoding="utf-8") == page() else "run python docs/measured.py")
-    (HERE / "measured.md").write_text(page(), encoding="utf-8")
+    pages = {name: filled((HERE / name).read_text(encoding="utf-8"), made) for name, made in PAGES.items()}
+    for name, content in {"measured.md": page(), **pages}.items():
+        if "--check" not in sys.argv:
+            (HERE / name).write_text(content, encoding="utf-8")
+        elif (HERE / name).read_text(encoding="utf-8") != content:
+            sys.exit(f"{name}: run python docs/measured.py")
