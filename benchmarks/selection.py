@@ -25,7 +25,7 @@ from results_file import goal, write
 from selection_worlds import JUNK, World, worlds
 
 from monitor import plugins
-from monitor.selection import Answers, Pool
+from monitor.selection import Answers, NotApplicable, Pool
 from monitor.selection.flips import negative_flips, parts, predicted_rate
 from monitor.selection.gate import BONUSES, IncumbentGate, choose_bonus, with_bonus
 from monitor.selection.heads import Head, fit_head
@@ -45,7 +45,13 @@ ROUNDS: Mapping[str, tuple[str, str, float]] = {
     "two rounds: kernel herding, then BADGE": ("kernel_herding", "badge", 0.0),
 }
 TICKETS: Mapping[str, str] = {SHIPPED: "drift_cover", "one ticket of herding, 10 % random": "herding"}
-OPTIONS: Mapping[str, Mapping[str, Any]] = {"stratified": {"by": "predicted"}}
+SIGNALS = ("second_model", "ensemble", "similar", "helper_model", "sequence")
+"""What goes by more than vectors and the model: two other models' answers, five examples of the drift, neighbours in time."""
+OPTIONS: dict[str, Mapping[str, Any]] = {
+    "stratified": {"by": "predicted"},
+    "second_model": {"column": "centres"},
+    "ensemble": {"columns": ["neighbours", "centres"]},
+}
 WHOLE = {"typiclust", "stratified"}
 """What chooses differently under another budget; of the others' 500 picks the first ones are what a smaller budget picks."""
 TAU = 0.01
@@ -120,10 +126,16 @@ def chosen(world: World, seed: int) -> dict[tuple[str, int], tuple[Pool, list[in
     mixture = mixture_of("drift_cover")
     pool = mixture.pool(world.reference, world.pool, np.random.default_rng(seed))
     found = {}
-    for name in (*BASELINES, *OURS):
-        strategy = plugins.build("selection", name, OPTIONS.get(name, {}))
+    drifted = np.flatnonzero(world.drifted)
+    examples = [world.pool.ids[i] for i in np.random.default_rng([seed, 5]).choice(drifted, 5, replace=False)]
+    given = OPTIONS | {"similar": {"examples": examples}, "helper_model": {"examples": examples}}
+    for name in (*BASELINES, *OURS, *SIGNALS):
+        strategy = plugins.build("selection", name, given.get(name, {}))
         for budget in BUDGETS if name in WHOLE else (max(BUDGETS),):
-            rows = list(strategy.pick(pool, budget, np.zeros(0, dtype=np.int64), np.random.default_rng([seed, 1])))
+            try:
+                rows = list(strategy.pick(pool, budget, np.zeros(0, dtype=np.int64), np.random.default_rng([seed, 1])))
+            except NotApplicable:
+                rows = []
             found[name, budget] = rows
         for budget in BUDGETS:
             found[name, budget] = found.get((name, budget), found[name, max(BUDGETS)][:budget])

@@ -7,7 +7,7 @@ slips of the keyboard. After the protocol of ``docs/selection.md``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -18,7 +18,7 @@ from real_data import Embedded, embed, embedded
 from sklearn.cluster import KMeans
 
 from monitor.selection.heads import Head, fit_head
-from monitor.values import Dataset, Reference, Vectors, record_schema
+from monitor.values import SEGMENT_PREFIX, Dataset, Reference, Vectors, record_schema
 
 __all__ = ["JUNK", "SCENARIOS", "World", "made", "worlds"]
 
@@ -101,9 +101,14 @@ def slips(name: str) -> tuple[Rows, Strings, Vectors]:
 
 
 def as_data(
-    vectors: Vectors, prefix: str, labels: Strings | None, texts: Sequence[str | None], old: Head | None
+    vectors: Vectors,
+    prefix: str,
+    labels: Strings | None,
+    texts: Sequence[str | None],
+    old: Head | None,
+    others: Mapping[str, Strings] | None = None,
 ) -> Dataset:
-    """Vectors as records with ids, texts, and what the old model says of them."""
+    """Vectors as records with ids, texts, what the old model says of them, and what ``others`` say, as segment fields."""
     n, start = len(vectors), datetime(2026, 1, 5, tzinfo=UTC)
     columns: dict[str, Sequence[object]] = {
         "id": [f"{prefix}{i:06d}" for i in range(n)],
@@ -116,7 +121,9 @@ def as_data(
         chances = np.exp(old.log_chances(vectors))
         columns["predicted"] = np.array(old.classes, dtype=object)[chances.argmax(axis=1)].tolist()
         columns["confidence"] = chances.max(axis=1).tolist()
-    schema = record_schema()
+    for name, said in (others or {}).items():
+        columns[f"{SEGMENT_PREFIX}{name}"] = said.tolist()
+    schema = record_schema(list(others or {}))
     arrays = [
         pa.array(columns[f.name], f.type) if f.name in columns else pa.nulls(n, f.type)  # one column each
         for f in schema
@@ -273,11 +280,12 @@ def made(
     ]
     known = Reference("world", 1, datetime(2026, 1, 1, tzinfo=UTC), *parts, "f" * 64, np.zeros((0, 384), np.float32))
     order = rng.permutation(len(pool))
+    others = {"neighbours": by_neighbours(*train[:2], pool[order]), "centres": by_centres(*train[:2], pool[order])}
     truth = truth[order].astype(object)
     return World(
         *what,
         known,
-        as_data(pool[order], "w", None, [str(t) for t in texts[order]], old),
+        as_data(pool[order], "w", None, [str(t) for t in texts[order]], old, others),
         truth,
         truth == JUNK,
         drifted[order],
@@ -285,6 +293,22 @@ def made(
         (test[0], test[1].astype(object)),
         old,
     )
+
+
+def by_neighbours(known: Vectors, labels: Strings, rows: Vectors) -> Strings:
+    """A second model: the label most of the five nearest training records have."""
+    near = np.argpartition(-(rows @ known.T), 5, axis=1)[:, :5]
+    names, codes = np.unique(labels.astype(str), return_inverse=True)
+    votes = np.apply_along_axis(np.bincount, 1, codes[near], minlength=len(names))
+    return names[votes.argmax(axis=1)].astype(object)
+
+
+def by_centres(known: Vectors, labels: Strings, rows: Vectors) -> Strings:
+    """A third model: the class whose mean is nearest."""
+    names = np.unique(labels.astype(str))
+    centres = np.stack([known[labels.astype(str) == name].mean(axis=0) for name in names])
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    return names[(rows @ centres.T).argmax(axis=1)].astype(object)
 
 
 def hash_of(*words: str) -> int:
