@@ -23,7 +23,9 @@ def told(tmp_path_factory):
     """A shop with two drifted days, the first one's candidates labelled."""
     folder = tmp_path_factory.mktemp("told")
     _, store, monitor = open_shop(
-        folder, days=(0, 60, 60), selection={"budget": 60, "negative_flips": 0.05, "junk": ["junk", "spam"]}
+        folder,
+        days=(0, 60, 60),
+        selection={"budget": 60, "negative_flips": 0.05, "junk": ["junk", "spam"], "after_labels": ["drift_badge"]},
     )
     first = run_window(monitor, window(1), desk(store))
     labels = {}
@@ -37,7 +39,17 @@ def told(tmp_path_factory):
     store.import_labels("shop", labels, by="anna", now=FIRST)
     second = run_window(monitor, window(2), desk(store))
     (folder / "drift-monitor.yaml").write_text(
-        yaml.safe_dump(raw_settings(folder, selection={"budget": 60, "negative_flips": 0.05, "junk": ["junk", "spam"]}))
+        yaml.safe_dump(
+            raw_settings(
+                folder,
+                selection={
+                    "budget": 60,
+                    "negative_flips": 0.05,
+                    "junk": ["junk", "spam"],
+                    "after_labels": ["drift_badge"],
+                },
+            )
+        )
     )
     yield folder, first, second, labels, spam
     store.close()
@@ -81,7 +93,7 @@ def test_the_second_ticket_knows_the_answers_of_the_first(told):
     _, _, second, labels, _ = told
     assert second.decision.state is State.DRIFTED
     assert (second.refresh.round, second.refresh.answers) == (2, len(labels))
-    assert "drift_cover" in {c.strategy for c in second.candidates}
+    assert "drift_badge" in {c.strategy for c in second.candidates}
     assert not {c.record_id for c in second.candidates} & set(labels)
     assert second.refresh.junk.value == pytest.approx(2 / len(labels))
     assert second.refresh.gain.value > 0
