@@ -64,7 +64,7 @@ def main() -> None:
     drawn.append(text(LEFT, 40, "accuracy gained on drifted records", "#333333", "start", 12))
     labels: list[tuple[float, str, str]] = []
     for name, curve in sorted(curves.items()):
-        mine = "drift" in name or name.endswith("herding, 10 % random")
+        mine = "drift" in name or name == "herding" or name.endswith("herding, 10 % random")
         colour = OURS if mine else OTHERS
         points = " ".join(f"{x(rate):.1f},{y(gain):.1f}" for rate, gain in curve)
         drawn.append(
