@@ -43,6 +43,10 @@ DIMENSIONS = 64
 CENTRES = intents(10, DIMENSIONS, seed=1)
 
 
+def objects(*values):
+    return np.array(values, dtype=object)
+
+
 def rng(seed=0):
     return np.random.default_rng(seed)
 
@@ -128,6 +132,13 @@ def test_need_is_the_plain_formula():
         )
         assert mass.shrink[i] == pytest.approx(rho_p[i] / (rho_p[i] + 0.5 * e0), rel=1e-4)
         assert mass.ratio[i] == pytest.approx((rho_p[i] + 0.3 * e0) / (rho_r[i] + 0.3 * e0), rel=1e-4)
+
+
+@pytest.mark.parametrize(("columns", "k"), [(1, 1), (50, 10), (500, 10), (501, 3), (2_049, 10), (1_200, 1_200)])
+def test_the_kth_largest_is_that_of_the_sorted_row(columns, k):
+    values = np.round(rng().standard_normal((40, columns)), 2).astype(np.float32)
+    values[:, ::7] = -np.inf
+    np.testing.assert_array_equal(dm.kth_largest(values, k), np.sort(values, axis=1)[:, -k])
 
 
 def test_a_row_left_out_counts_for_nothing_and_its_twin_counts_whole():
@@ -312,11 +323,11 @@ def test_reasons_are_sentences():
 
 def test_the_suggestion_is_a_vote_of_the_near_and_labelled():
     similarity = np.array([0.9, 0.6, 0.55, 0.49, 0.95])
-    assert suggested_label(similarity, ["a", "b", "b", "a", None]) == "b"
-    assert suggested_label(similarity[:1], ["a"]) == "a"
-    assert suggested_label(np.full(2, 0.7), ["z", "b"]) == "b"
-    assert suggested_label(np.array([0.49]), ["a"]) is None
-    assert suggested_label(np.array([0.9]), [None]) is None
+    assert suggested_label(similarity, objects("a", "b", "b", "a", None)) == "b"
+    assert suggested_label(similarity[:1], objects("a")) == "a"
+    assert suggested_label(np.full(2, 0.7), objects("z", "b")) == "b"
+    assert suggested_label(np.array([0.49]), objects("a")) is None
+    assert suggested_label(np.array([0.9]), objects(None)) is None
 
 
 def test_bare_records_are_enough():

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.selection.drift_mass import kernel_block
+from monitor.selection.heads import Labels
 from monitor.selection.pool import Pool
 from monitor.values import SEGMENT_PREFIX, Candidate, Dataset, FloatArray, Neighbour
 
@@ -22,7 +23,7 @@ _CLOSE = 0.5
 def candidates(pool: Pool, chosen: Sequence[tuple[int, str]]) -> tuple[Candidate, ...]:
     """Candidates of the chosen ``(row, strategy)``, best first."""
     records = pool.window.records.take([row for row, _ in chosen]).to_pylist() if chosen else []
-    labels, ids = pool.train.column("label").tolist(), pool.train.ids
+    labels, ids = pool.train.column("label"), pool.train.ids
     gained = gains(pool, [row for row, _ in chosen])
     similarities = (pool.vectors[[row for row, _ in chosen]] @ pool.train.vectors.T).astype(np.float64)
     found = []
@@ -73,19 +74,17 @@ def gains(pool: Pool, rows: Sequence[int]) -> FloatArray:
     return np.asarray(np.clip(found, 0.0, 1.0), dtype=np.float64)
 
 
-def suggested_label(similarity: FloatArray, labels: Sequence[str | None]) -> str | None:
+def suggested_label(similarity: FloatArray, labels: Labels) -> str | None:
     """The label most of the near training records have, weighted by similarity; ``None`` when none is near.
 
     The five most similar labelled records vote, those with a cosine of at least 0.5. Where none is that near there is
     no suggestion: the model's own class stands beside it anyway, and on a new topic it would only mislead.
     """
-    known = np.array([i for i, label in enumerate(labels) if label is not None], dtype=np.int64)
-    voters = known[_largest(similarity[known], _VOTERS)]
+    near = np.flatnonzero(similarity >= _CLOSE)
+    near = near[[label is not None for label in labels[near]]]
     votes: dict[str, float] = defaultdict(float)
-    for i in voters:
-        label = labels[i]
-        if label is not None and similarity[i] >= _CLOSE:
-            votes[label] += float(similarity[i])
+    for i in near[_largest(similarity[near], _VOTERS)]:
+        votes[labels[i]] += float(similarity[i])
     return min(votes, key=lambda label: (-votes[label], label)) if votes else None
 
 
