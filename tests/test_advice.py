@@ -20,6 +20,7 @@ CALM = Garbling(more=0.0, sure=0.1, clean=1.0, left=0.3)
 NOISE = Garbling(more=0.17, sure=20.0, clean=0.5, left=0.4)
 CURVE = GainCurve(80, (0, 16, 32, 64), (0, 0.1, 0.15, 0.2), Estimate(0.2, 0.12, 0.28), Estimate(0.03, 0.01, 0.06), 50)
 FLAT = replace(CURVE, so_far=Estimate(0.004, -0.02, 0.03))
+WORSE = replace(CURVE, so_far=Estimate(-0.02, -0.05, 0.004))
 
 
 def verdict(right, flips):
@@ -89,6 +90,15 @@ def test_noise_is_not_to_be_labelled():
         "name no topic, and texts without such words look as they always did. Look for typing errors, broken encoding or another "
         "language upstream: labels do not help against these."
     )
+    taught = said(replace(AFTER, garbling=NOISE))
+    assert taught[0][1].endswith(
+        "upstream: labels teach the model to live with them, +20.0 points (+12.0 to +28.0) on such traffic, and have to be unlearnt when "
+        "the input is mended."
+    )
+    assert said(replace(AFTER, garbling=NOISE, curve=FLAT))[0][1] == sentence
+    assert said(replace(AFTER, garbling=NOISE, unseen=0.19))[0] == taught[0]
+    assert said(replace(AFTER, garbling=NOISE, unseen=0.2)) == said(AFTER)
+    assert said(replace(AFTER, garbling=NOISE, unseen=0.2, curve=FLAT))[0][0] == "fix_the_input"
     everywhere = said(replace(START, garbling=replace(NOISE, clean=0.1, left=math.nan)))[0][1]
     assert "almost every text is affected, so nothing else can be seen before that is mended" in everywhere
 
@@ -102,7 +112,8 @@ def test_noise_is_not_to_be_labelled():
         (replace(NOISE, left=4.9), True),  # less than a quarter of what the foreign words are
         (replace(NOISE, left=3.0, sure=8.0), False),
         (replace(NOISE, left=2.9, sure=8.0), True),
-        (replace(NOISE, left=9.0, clean=0.2), True),
+        (replace(NOISE, left=9.9, clean=0.2), True),
+        (replace(NOISE, left=10.0, clean=0.2), False),  # few are clean, and yet half as sure
         (replace(NOISE, left=math.nan), True),
         (replace(NOISE, sure=3.9), False),
         (replace(NOISE, more=0.02), False),
@@ -132,11 +143,11 @@ def test_traffic_that_differs_in_little_is_not_calm():
 
 
 def test_labels_that_gain_less_than_they_break_do_not_pay():
-    found = said(replace(AFTER, curve=FLAT, guarded=None))
+    found = said(replace(AFTER, curve=WORSE, guarded=None))
     assert found[0] == (
         "does_not_pay",
         (
-            "Do not refresh with these labels: learning from them changes accuracy on the new traffic by +0.4 points (-2.0 to +3.0), less "
+            "Do not refresh with these labels: learning from them changes accuracy on the new traffic by -2.0 points (-5.0 to +0.4), less "
             "than the 1.1 % of protected records that would turn wrong. The input or the embedding is the problem rather than the "
             "training set."
         ),
@@ -145,14 +156,15 @@ def test_labels_that_gain_less_than_they_break_do_not_pay():
 
 
 def test_what_the_gate_lets_through_is_what_labels_cost():
-    assert said(replace(AFTER, curve=FLAT))[0][0] == "refresh"
-    assert said(replace(AFTER, curve=FLAT, guarded=verdict(800, 4)))[0][0] == "does_not_pay"
+    assert said(replace(AFTER, curve=WORSE))[0][0] == "refresh"
+    assert said(replace(AFTER, curve=WORSE, guarded=verdict(800, 4)))[0][0] == "does_not_pay"
 
 
-def test_neither_gain_nor_flips_is_no_loss():
-    nothing = replace(CURVE, so_far=Estimate(0.0, 0.0, 0.0))
-    assert said(replace(AFTER, curve=nothing, guarded=verdict(800, 0)))[0][0] == "refresh"
-    assert said(replace(AFTER, curve=nothing, guarded=verdict(800, 1)))[0][0] == "does_not_pay"
+def test_a_gain_that_may_yet_come_is_not_refused_but_said_to_be_unseen():
+    name, sentence = said(replace(AFTER, curve=FLAT, guarded=verdict(800, 3)))[0]
+    assert name == "refresh"
+    assert sentence.endswith("on 800 other records; the labels in hand do not show yet that it gains.")
+    assert "do not show yet" not in said(AFTER)[0][1]
 
 
 def test_a_refresh_over_the_budget_is_not_served():

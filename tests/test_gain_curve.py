@@ -45,6 +45,14 @@ def test_new_classes_are_gained_and_old_ones_are_not():
     assert calm.next_gain.value < 0.05
 
 
+def test_records_of_which_none_has_changed_are_no_proof_that_none_will():
+    few, many = (curve(rows([i % 5 for i in range(count)], 3, 0.1)).so_far for count in (30, 240))
+    assert few.value == many.value == 0
+    assert few.low < -0.02
+    assert 0.02 < few.high < 0.15
+    assert many.high < few.high / 3
+
+
 def test_labels_that_say_nothing_gain_nothing():
     vectors, labels = rows(FRESH, 2)
     noise = curve((vectors, rng(9).permutation(labels)))

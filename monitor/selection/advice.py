@@ -31,6 +31,7 @@ TOO_FEW_PROTECTED = "too_few_protected"
 MORE_LABELS = "more_labels"
 
 _CALM = 0.06
+_MANY = 0.2
 _SURE = 0.95
 
 
@@ -44,6 +45,7 @@ class Findings:
                 calm windows have about 0.05
     garbling    how the writing changed; ``None`` without texts
     curve       what labels bought; ``None`` before there are enough
+    unseen      share of the useful labels that name classes the model does not know; 0 before labels
     plain       flips of the refitted head; ``None`` before labels
     guarded     flips with the incumbent bonus
     bonus       the bonus that keeps the budget on part A; ``None`` when none does
@@ -54,6 +56,7 @@ class Findings:
     new: float
     garbling: Garbling | None = None
     curve: GainCurve | None = None
+    unseen: float = 0.0
     plain: Verdict | None = None
     guarded: Verdict | None = None
     bonus: float | None = None
@@ -75,24 +78,35 @@ def advise(findings: Findings) -> tuple[Advice, ...]:
 
 def _input(found: Findings) -> Advice | None:
     writing = found.garbling
-    if writing is None or not writing.explains or _labels_help(found):
+    if writing is None or not writing.explains or _new_topic(found):
         return None
     seen = (
         "almost every text is affected, so nothing else can be seen before that is mended"
-        if writing.clean < 0.3
+        if writing.few_clean
         else "texts without such words look as they always did"
     )
     return Advice(
         FIX_THE_INPUT,
         f"Do not refresh; fix the input. Words that the reference does not know make up {_points(writing.more)} more of each "
-        f"text, they name no topic, and {seen}. Look for typing errors, broken encoding or another language upstream: labels "
-        "do not help against these.",
+        f"text, they name no topic, and {seen}. Look for typing errors, broken encoding or another language upstream: "
+        f"{_labels_of_noise(found)}",
     )
 
 
-def _labels_help(found: Findings) -> bool:
-    """Whether labels surely gain more than they break: then the words are new, not wrong."""
-    return found.curve is not None and found.plain is not None and found.curve.so_far.low > found.plain.rate.high
+def _new_topic(found: Findings) -> bool:
+    """Whether labels surely help and many name new classes: then the words are new, not wrong."""
+    return found.unseen >= _MANY and found.curve is not None and found.curve.so_far.low > 0
+
+
+def _labels_of_noise(found: Findings) -> str:
+    """What labels do against spoilt texts, which is little unless they were seen to help."""
+    gain = found.curve.so_far if found.curve is not None else None
+    if gain is None or gain.low <= 0:
+        return "labels do not help against these."
+    return (
+        f"labels teach the model to live with them, {_interval(gain.value, gain.low, gain.high)} on such traffic, and have to be "
+        "unlearnt when the input is mended."
+    )
 
 
 def _nothing(found: Findings) -> Advice | None:
@@ -107,9 +121,9 @@ def _nothing(found: Findings) -> Advice | None:
 
 
 def _pays_not(found: Findings) -> Advice | None:
-    """Flips as they would be served, through the gate where there is one; no flips and no gain are no loss."""
+    """Only when the gain is surely less than the flips as they would be served, through the gate where there is one."""
     judged = found.guarded or found.plain
-    if found.curve is None or judged is None or found.curve.so_far.value >= judged.rate.value:
+    if found.curve is None or judged is None or found.curve.so_far.high >= judged.rate.value:
         return None
     return Advice(
         DOES_NOT_PAY,
@@ -176,11 +190,12 @@ def _refresh(found: Findings) -> Advice:
         f" with an incumbent bonus of {found.bonus:g}" if found.guarded is not None and found.bonus is not None else ""
     )
     gain = found.curve.so_far
+    unseen = "; the labels in hand do not show yet that it gains" if gain.low <= 0 else ""
     return Advice(
         REFRESH,
         f"Refresh{how}: accuracy on the new traffic changes by {_interval(gain.value, gain.low, gain.high)}, and "
         f"{_percent(judged.predicted.value)} of what the model has right would turn wrong, between "
-        f"{_percent(judged.predicted.low)} and {_percent(judged.predicted.high)} on {judged.future:,} other records.",
+        f"{_percent(judged.predicted.low)} and {_percent(judged.predicted.high)} on {judged.future:,} other records{unseen}.",
     )
 
 

@@ -89,12 +89,21 @@ def forecast(pool: Pool, chosen: Sequence[int], budget: float, rng: np.random.Ge
         new,
         writing,
         curve,
+        _unseen(pool),
         plain if told else None,
         guarded if told else None,
         float(gate.bonus_) if told and gate is not None and gate.kept_ else None,
     )
     gain = curve.so_far if curve is not None else _expected_gain(pool, chosen, by_luck)
     return Forecast(new, _junk(pool, chosen), gain, plain, guarded, gate, curve, advise(found))
+
+
+def _unseen(pool: Pool) -> float:
+    """Share of the useful answers that name classes of which no training record is."""
+    if pool.answers is None or not pool.answers.useful.any():
+        return 0.0
+    known = set(pool.train.column("label"))
+    return float(np.mean([label not in known for label in pool.answers.data.column("label")[pool.answers.useful]]))
 
 
 def _gate(pool: Pool, old: Head, new: Head, first: np.ndarray, labels: Labels, budget: float) -> IncumbentGate:

@@ -116,7 +116,7 @@ def cross_fitted(
     return tuple(sizes), right
 
 
-def saturating(sizes: npt.ArrayLike, gains: FloatArray, at: npt.ArrayLike, room: float = 1.0) -> FloatArray:
+def saturating(sizes: npt.ArrayLike, gains: FloatArray, at: npt.ArrayLike, room: npt.ArrayLike = 1.0) -> FloatArray:
     """Fit gain(n) = A (1 - (1 + n / s)^-c) by least squares over s and c, 0 <= A <= room, and read it at other sizes.
 
     A power law that saturates, its scale s and exponent c taken from a short list: more is not to be had from four points.
@@ -126,7 +126,7 @@ def saturating(sizes: npt.ArrayLike, gains: FloatArray, at: npt.ArrayLike, room:
     sizes : (p,) labels
     gains : (..., p) float64, one curve a row
     at : (q,) labels
-    room : the most there is to gain
+    room : (...) the most there is to gain
 
     Returns
     -------
@@ -134,7 +134,8 @@ def saturating(sizes: npt.ArrayLike, gains: FloatArray, at: npt.ArrayLike, room:
     """
     shape, there = (1.0 - (1.0 + np.asarray(n, float) / _SCALES[:, None]) ** -_EXPONENTS[:, None] for n in (sizes, at))
     power = (shape**2).sum(axis=1)
-    height = np.clip(gains @ shape.T / np.where(power > 0, power, 1.0), 0.0, max(room, 0.0))
+    most = np.maximum(np.asarray(room, float), 0.0)[..., None]
+    height = np.clip(gains @ shape.T / np.where(power > 0, power, 1.0), 0.0, most)
     loss = ((gains[..., None, :] - height[..., None] * shape) ** 2).sum(axis=-1)
     best = loss.argmin(axis=-1)
     return np.asarray(np.take_along_axis(height, best[..., None], axis=-1) * there[best])
@@ -150,8 +151,10 @@ def gain_curve(
 ) -> GainCurve | None:
     """Learn from parts of the labels in hand, test on those held out, and go on from there.
 
-    Intervals are bootstrapped over the labelled records: they hold the luck of which records were labelled, not the difference
-    between drift mass and the traffic that is truly new, so that they are rather narrow.
+    Intervals are bootstrapped over the labelled records and two halves of a record, one mended and one broken, so that records of
+    which none has changed are no proof that none will (Agresti & Min, "Simple improved confidence intervals for comparing matched
+    proportions", Statistics in Medicine 24, 2005). They hold the luck of which records were labelled, not the difference between drift
+    mass and the traffic that is truly new.
 
     Parameters
     ----------
@@ -179,33 +182,41 @@ def gain_curve(
     if len(labels) < LEAST_LABELS or weights.sum() <= 0:
         return None
     sizes, right = cross_fitted(train, drift, old, rng)
-    gains = _gains(right, weights[None, :])[0]
-    drawn = rng.multinomial(len(labels), np.full(len(labels), 1 / len(labels)), _DRAWS) * weights
-    some = _gains(right, drawn[drawn.sum(axis=1) > 0])
-    room = 1.0 - float((right[0] * weights).sum() / weights.sum())
+    gains, room = _gains(right, weights[None, :])
+    some, rooms = _redrawn(right, weights, rng)
     now, then = len(labels), len(labels) + step
 
-    def read(curves: FloatArray) -> FloatArray:
+    def read(curves: FloatArray, room: FloatArray) -> FloatArray:
         """Gain now and what is to come: the curve's rise is added to what was found with most labels."""
         reached, all_of_them, later = saturating(sizes, curves, [sizes[-1], now, then], room).T
-        gained = np.minimum(curves[:, -1] + all_of_them - reached, max(room, 0.0))
+        gained = np.minimum(curves[:, -1] + all_of_them - reached, room)
         return np.stack([gained, np.clip(later - all_of_them, 0.0, np.maximum(room - gained, 0.0))])
 
-    found, spread = read(gains[None, :])[:, 0], read(some)
+    found, spread = read(gains, room)[:, 0], read(some, rooms)
     return GainCurve(
         labels=now,
         sizes=sizes,
-        gains=tuple(float(gain) for gain in gains),
+        gains=tuple(float(gain) for gain in gains[0]),
         so_far=_estimate(float(found[0]), spread[0]),
         next_gain=_estimate(float(found[1]), spread[1]),
         step=step,
     )
 
 
-def _gains(right: FloatArray, weights: FloatArray) -> FloatArray:
-    """(draws, points) weighted accuracy less that of the old head."""
+def _redrawn(right: FloatArray, weights: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Gains and room of records drawn anew; half a mended and half a broken one are among those drawn from."""
+    k = len(weights)
+    mended = np.arange(len(right)) > 0
+    usual = (weights**2).sum() / weights.sum()
+    drawn = rng.multinomial(k + 1, np.append(np.ones(k), [0.5, 0.5]) / (k + 1), _DRAWS)
+    drawn = drawn * np.append(weights, [usual, usual])
+    return _gains(np.column_stack([right, mended, ~mended]), drawn[drawn.sum(axis=1) > 0])
+
+
+def _gains(right: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(draws, points) weighted accuracy less that of the old head, and (draws,) what the old head has wrong."""
     accuracy = weights @ right.T / weights.sum(axis=1, keepdims=True)
-    return np.round(np.asarray(accuracy - accuracy[:, :1]), 12)
+    return np.round(np.asarray(accuracy - accuracy[:, :1]), 12), 1.0 - np.round(accuracy[:, 0], 12)
 
 
 def _estimate(value: float, draws: FloatArray) -> Estimate:

@@ -25,6 +25,8 @@ _OTHER_LANGUAGE = 0.4
 _STRIPPED = ".,;:!?\"()[]{}<>…“”\u2018\u2019'`-"
 _LENGTHS = (4, 6, 8, 11, 15, 20)
 _UNRECOGNISED = 0.25
+_UNRECOGNISED_IN_FEW = 0.5
+_FEW = 0.3
 _NEAREST = 3
 _FAR = 0.1
 _FOLDS = 5
@@ -59,12 +61,17 @@ class Garbling:
         """Whether foreign words are all that is new: there are more, and texts without them look as they always did.
 
         Some slips pass as known words and some texts are spared for their short words, so a little drift is always left among clean
-        texts: up to a quarter of the certainty that words are foreign, both of which grow alike with the number of texts.
-        When few texts are without, those few say nothing, and the input has to be mended before anything else is seen.
+        texts: up to a quarter of the certainty that words are foreign, both of which grow alike with the number of texts, and up to
+        half when few texts are without.
         """
         grown = self.more >= 0.03 and self.sure >= 4.0
-        other = self.drift_left and self.left >= _UNRECOGNISED * self.sure
-        return grown and (self.clean < 0.3 or not other)
+        passed = _UNRECOGNISED_IN_FEW if self.few_clean else _UNRECOGNISED
+        return grown and not (self.drift_left and self.left >= passed * self.sure)
+
+    @property
+    def few_clean(self) -> bool:
+        """Whether so few texts are without foreign words that they say little."""
+        return self.clean < _FEW
 
 
 def words(texts: Sequence[str]) -> list[list[str]]:
