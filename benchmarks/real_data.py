@@ -7,6 +7,7 @@ import gzip
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,12 @@ class Embedded:
         yield from (self.vectors, self.ids, self.texts, self.label, self.group, self.timestamp)
 
 
+@cache
+def embedder() -> SentenceTransformerEmbedder:
+    """One for the process; loading the model takes longer than most batches."""
+    return SentenceTransformerEmbedder()
+
+
 def embed(texts: Sequence[str]) -> Vectors:
     """(n, 384) float32 unit vectors of texts, in their order; texts seen before come from the cache."""
     key = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:24]
@@ -48,7 +55,7 @@ def embed(texts: Sequence[str]) -> Vectors:
     n = len(texts)
     columns = {"id": [str(i) for i in range(n)], "text": list(texts)}
     arrays = [pa.array(columns[f.name], f.type) if f.name in columns else pa.nulls(n, f.type) for f in schema]
-    vectors = SentenceTransformerEmbedder().embed(pa.Table.from_arrays(arrays, schema=schema))
+    vectors = embedder().embed(pa.Table.from_arrays(arrays, schema=schema))
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, vectors)
     return np.asarray(vectors)

@@ -56,6 +56,10 @@ class World:
     drifted_test: tuple[Vectors, Strings]
     old: Head
 
+    def old_predicts(self, texts: list[str]) -> list[str]:
+        """What the model in service answers to texts."""
+        return [str(name) for name in self.old.predict(embed(texts))]
+
     def annotated(self, rows: Sequence[int], rng: np.random.Generator) -> Strings:
         """What a person answers: the true label, ``junk`` for most junk, and some labels wrong in the combined scenario."""
         places = np.asarray(rows, dtype=int)

@@ -6,9 +6,9 @@ import json
 import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
+from monitor.by_name import function_named
 from monitor.errors import ConfigError, UserModelError
 
 __all__ = ["Predict", "predictor"]
@@ -37,25 +37,7 @@ def predictor(call: str) -> Predict:
         if not words:
             raise ConfigError("selection.predict: no command follows 'command:'")
         return _Command(words)
-    return _checked(_imported(call), call)
-
-
-def _imported(call: str) -> Callable[[list[str]], Any]:
-    module, colon, name = call.partition(":")
-    if not (module and colon and name):
-        raise ConfigError(f"selection.predict {call!r} is neither module:function nor command: and a program")
-    try:
-        found: Any = import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except Exception as error:  # noqa: BLE001 - whatever the user's module raises
-        raise ConfigError(
-            f"selection.predict {call!r} cannot be imported ({type(error).__name__}); is the module installed or on PYTHONPATH?"
-        ) from None
-    if not callable(found):
-        raise ConfigError(f"selection.predict {call!r} is a {type(found).__name__}, not a function")
-    function: Callable[[list[str]], Any] = found
-    return function
+    return _checked(function_named(call, "selection.predict", " or command: and a program"), call)
 
 
 def _checked(function: Callable[[list[str]], Any], name: str) -> Predict:

@@ -34,7 +34,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     # causes for the words that name a group.
     "selection": ({"values", "errors", "causes"}, PURE_LIBRARIES),
     "report": ({"values"}, {"jinja2"}),
-    "sources": (EDGE, {"pyarrow", "fsspec", "sqlalchemy", "numpy"}),
+    "sources": (EDGE | {"by_name"}, {"pyarrow", "fsspec", "sqlalchemy", "numpy"}),
     "embedders": (
         EDGE | {"logs"},
         {"pyarrow", "numpy", "sentence_transformers", "torch", "transformers", "huggingface_hub"},
@@ -55,7 +55,8 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "past": ({"values", "sketches", "store"}, set()),
     "looks": ({"values", "decide", "desk", "past", "sketches", "store"}, {"numpy"}),
     "desk": ({"values", "decide", "past", "store"} | PARTS, set()),
-    "user_model": ({"errors"}, set()),
+    "by_name": ({"errors"}, set()),
+    "user_model": ({"errors", "by_name"}, set()),
     "answers": ({"values", "desk", "selection"}, {"numpy", "pyarrow"}),
     "refreshing": (
         {"values", "errors", "desk", "answers", "sampling", "selection", "embedders", "whole_files"},

@@ -9,7 +9,6 @@ from monitor.selection.gain_curve import (
     cross_fitted,
     drift_weights,
     gain_curve,
-    saturating,
 )
 from monitor.selection.heads import fit_head
 
@@ -85,21 +84,35 @@ def test_records_count_by_the_new_traffic_nearest_to_them():
     assert drift_weights(eye[:2], pool[:0], excess[:0]).tolist() == [0.5, 0.5]
 
 
-def test_weights_decide_whose_gain_counts():
+def test_the_interval_holds_both_ways_of_counting():
     vectors, labels = rows([5] * 20 + [0] * 20, 6)
-    old_only = gain_curve(TRAIN, (vectors, labels), np.repeat([0.0, 1.0], 20), OLD, rng())
-    new_only = gain_curve(TRAIN, (vectors, labels), np.repeat([1.0, 0.0], 20), OLD, rng())
-    assert new_only.so_far.value > 0.9
-    assert abs(old_only.so_far.value) < 0.1
+    found = [
+        gain_curve(TRAIN, (vectors, labels), np.repeat(weights, 20), OLD, rng()).so_far
+        for weights in ([0.0, 1.0], [0.5, 0.5], [1.0, 0.0])
+    ]
+    assert [estimate.value for estimate in found] == [found[1].value] * 3
+    assert 0.4 < found[1].value < 0.6
+    assert found[0].low < 0
+    assert found[1].low > 0.2
+    assert found[1].high < 0.9 < found[2].high
 
 
-def test_a_saturating_curve_is_found_again():
-    sizes, scale, height = np.array([0, 10, 20, 40, 80]), 50.0, 0.4
-    truth = lambda n: height * (1 - (1 + np.asarray(n) / scale) ** -0.5)  # noqa: E731
-    np.testing.assert_allclose(saturating(sizes, truth(sizes), [40, 200]), truth([40, 200]), rtol=1e-9)
-    both = saturating(sizes, np.stack([truth(sizes), -truth(sizes)]), [100])
-    np.testing.assert_allclose(both[:, 0], [truth(100), 0.0], rtol=1e-9)
-    assert saturating(sizes, truth(sizes) * 100, [1e9], room=0.3)[0] <= 0.3
+def test_what_is_to_come_goes_on_as_the_last_doubling(monkeypatch):
+    right = np.zeros((4, 100))
+    for point, count in enumerate([30, 40, 50, 60]):
+        right[point, :count] = 1
+    monkeypatch.setattr("monitor.selection.gain_curve.cross_fitted", lambda *_: ((0, 20, 40, 80), right))
+    found = curve(rows([5] * 100, 1), step=100)
+    assert found.gains == (0.0, 0.1, 0.2, 0.3)
+    assert found.so_far.value == pytest.approx(0.3 + 0.1 * np.log2(1.25))
+    assert found.next_gain.value == pytest.approx(0.1)
+    few = curve(rows([5] * 100, 1), step=50)
+    assert few.next_gain.value == pytest.approx(0.1 * np.log2(1.5))
+    assert 0 < few.next_gain.low < few.next_gain.high < found.next_gain.high
+    right[3] = 1
+    full = curve(rows([5] * 100, 1))
+    assert full.so_far.value == 0.7  # there is no more to gain
+    assert full.next_gain.value == 0
 
 
 def test_the_same_seed_tells_the_same():

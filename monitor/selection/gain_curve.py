@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from monitor.selection.heads import Head, Labels, fit_head
 from monitor.values import Estimate, FloatArray, Vectors
 
-__all__ = ["LEAST_LABELS", "GainCurve", "cross_fitted", "drift_weights", "gain_curve", "saturating"]
+__all__ = ["LEAST_LABELS", "GainCurve", "cross_fitted", "drift_weights", "gain_curve"]
 
 LEAST_LABELS = 30
 """Useful labels below which nothing is said."""
@@ -18,9 +19,7 @@ LEAST_LABELS = 30
 _FOLDS = 5
 _PARTS = (0.25, 0.5, 1.0)
 _DRAWS = 400
-_SCALES, _EXPONENTS = (
-    grid.ravel() for grid in np.meshgrid([2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 200.0, 400.0, 800.0], [0.5, 1.0, 2.0])
-)
+_WIDER = 1.25
 _BLOCK = 1_024
 
 
@@ -31,7 +30,7 @@ class GainCurve:
     labels     useful labels in hand
     sizes      labels learnt from at each point of the curve, from 0 on
     gains      change of accuracy with so many labels, cross-fitted
-    so_far     with all labels in hand, read off the fitted curve: cross-fitting learns from four fifths of them
+    so_far     with all labels in hand, of which cross-fitting learns from four fifths
     next_gain  what ``step`` more labels would add
     step       how many those are
     """
@@ -88,7 +87,7 @@ def cross_fitted(
     ----------
     train : (n, d) float32 and (n,) labels of the training set
     drift : (k, d) float32 and (k,) labels of the new traffic; each is held out once, by fifths
-    parts : of the other four fifths to learn from
+    parts : of the other four fifths to learn from, the last one twice the one before
 
     Returns
     -------
@@ -116,31 +115,6 @@ def cross_fitted(
     return tuple(sizes), right
 
 
-def saturating(sizes: npt.ArrayLike, gains: FloatArray, at: npt.ArrayLike, room: npt.ArrayLike = 1.0) -> FloatArray:
-    """Fit gain(n) = A (1 - (1 + n / s)^-c) by least squares over s and c, 0 <= A <= room, and read it at other sizes.
-
-    A power law that saturates, its scale s and exponent c taken from a short list: more is not to be had from four points.
-
-    Parameters
-    ----------
-    sizes : (p,) labels
-    gains : (..., p) float64, one curve a row
-    at : (q,) labels
-    room : (...) the most there is to gain
-
-    Returns
-    -------
-    (..., q) float64 >= 0
-    """
-    shape, there = (1.0 - (1.0 + np.asarray(n, float) / _SCALES[:, None]) ** -_EXPONENTS[:, None] for n in (sizes, at))
-    power = (shape**2).sum(axis=1)
-    most = np.maximum(np.asarray(room, float), 0.0)[..., None]
-    height = np.clip(gains @ shape.T / np.where(power > 0, power, 1.0), 0.0, most)
-    loss = ((gains[..., None, :] - height[..., None] * shape) ** 2).sum(axis=-1)
-    best = loss.argmin(axis=-1)
-    return np.asarray(np.take_along_axis(height, best[..., None], axis=-1) * there[best])
-
-
 def gain_curve(
     train: tuple[Vectors, Labels],
     drift: tuple[Vectors, Labels],
@@ -149,12 +123,11 @@ def gain_curve(
     rng: np.random.Generator,
     step: int = 50,
 ) -> GainCurve | None:
-    """Learn from parts of the labels in hand, test on those held out, and go on from there.
+    """Learn from parts of the labels in hand, test on those held out, and go on as over the last doubling.
 
-    Intervals are bootstrapped over the labelled records and two halves of a record, one mended and one broken, so that records of
-    which none has changed are no proof that none will (Agresti & Min, "Simple improved confidence intervals for comparing matched
-    proportions", Statistics in Medicine 24, 2005). They hold the luck of which records were labelled, not the difference between drift
-    mass and the traffic that is truly new.
+    Over one doubling a learning curve is about straight in the logarithm of its labels (Viering & Loog, "The shape of learning curves:
+    a review", TPAMI 45, 2023). Values count labelled records one for one, which came nearer to the truth than their drift mass did;
+    intervals hold both, and are widened by a quarter, as neither sample is that of the new traffic (benchmarks/selection_advice.py).
 
     Parameters
     ----------
@@ -182,43 +155,53 @@ def gain_curve(
     if len(labels) < LEAST_LABELS or weights.sum() <= 0:
         return None
     sizes, right = cross_fitted(train, drift, old, rng)
-    gains, room = _gains(right, weights[None, :])
-    some, rooms = _redrawn(right, weights, rng)
-    now, then = len(labels), len(labels) + step
-
-    def read(curves: FloatArray, room: FloatArray) -> FloatArray:
-        """Gain now and what is to come: the curve's rise is added to what was found with most labels."""
-        reached, all_of_them, later = saturating(sizes, curves, [sizes[-1], now, then], room).T
-        gained = np.minimum(curves[:, -1] + all_of_them - reached, room)
-        return np.stack([gained, np.clip(later - all_of_them, 0.0, np.maximum(room - gained, 0.0))])
-
-    found, spread = read(gains, room)[:, 0], read(some, rooms)
+    even = np.full(len(labels), 1 / len(labels))
+    gains = _gains(right, even[None, :])
+    room = 1.0 - float(right[0].mean())
+    doublings = np.log2([1 + 1 / (_FOLDS - 1), 1 + step / len(labels)])
+    reached = min(room, float(gains[0, -1] + doublings[0] * max(0.0, _last_rise(gains)[0])))
+    coming = min(room - reached, float(doublings[1] * max(0.0, _last_rise(gains)[0])))
+    drawn = [_redrawn(right, weight, rng) for weight in (even, weights)]
     return GainCurve(
-        labels=now,
+        labels=len(labels),
         sizes=sizes,
         gains=tuple(float(gain) for gain in gains[0]),
-        so_far=_estimate(float(found[0]), spread[0]),
-        next_gain=_estimate(float(found[1]), spread[1]),
+        so_far=_estimate(reached, [some[:, -1] + doublings[0] * _last_rise(some) for some in drawn]),
+        next_gain=_estimate(coming, [doublings[1] * _last_rise(some) for some in drawn]),
         step=step,
     )
 
 
-def _redrawn(right: FloatArray, weights: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Gains and room of records drawn anew; half a mended and half a broken one are among those drawn from."""
-    k = len(weights)
-    mended = np.arange(len(right)) > 0
+def _last_rise(gains: FloatArray) -> FloatArray:
+    """What the last doubling of labels brought, (draws,)."""
+    return np.asarray(gains[:, -1] - gains[:, -2])
+
+
+def _redrawn(right: FloatArray, weights: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Gains of records drawn anew, (draws, points).
+
+    Among those drawn from are halves of a record mended and of one broken, by the first labels and by the last ones: records of which
+    none has changed are no proof that none will. Agresti & Min, "Simple improved confidence intervals for comparing matched
+    proportions", Statistics in Medicine 24, 2005.
+    """
+    k, points = len(weights), np.arange(len(right))
+    first, last = points > 0, points == len(right) - 1
+    seen = np.column_stack([right, first, ~first, last, ~last])
+    halves = seen.shape[1] - k
     usual = (weights**2).sum() / weights.sum()
-    drawn = rng.multinomial(k + 1, np.append(np.ones(k), [0.5, 0.5]) / (k + 1), _DRAWS)
-    drawn = drawn * np.append(weights, [usual, usual])
-    return _gains(np.column_stack([right, mended, ~mended]), drawn[drawn.sum(axis=1) > 0])
+    total = k + halves / 2
+    drawn = rng.multinomial(round(total), np.append(np.ones(k), np.full(halves, 0.5)) / total, _DRAWS)
+    drawn = drawn * np.append(weights, np.full(halves, usual))
+    return _gains(seen, drawn[drawn.sum(axis=1) > 0])
 
 
-def _gains(right: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(draws, points) weighted accuracy less that of the old head, and (draws,) what the old head has wrong."""
+def _gains(right: FloatArray, weights: FloatArray) -> FloatArray:
+    """(draws, points) weighted accuracy less that of the old head."""
     accuracy = weights @ right.T / weights.sum(axis=1, keepdims=True)
-    return np.round(np.asarray(accuracy - accuracy[:, :1]), 12), 1.0 - np.round(accuracy[:, 0], 12)
+    return np.round(np.asarray(accuracy - accuracy[:, :1]), 12)
 
 
-def _estimate(value: float, draws: FloatArray) -> Estimate:
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Estimate(value, min(float(low), value), max(float(high), value))
+def _estimate(value: float, draws: Sequence[FloatArray]) -> Estimate:
+    ends = np.array([np.quantile(some, [0.025, 0.975]) for some in draws])
+    low, high = min(value, float(ends[:, 0].min())), max(value, float(ends[:, 1].max()))
+    return Estimate(value, max(-1.0, value - _WIDER * (value - low)), min(1.0, value + _WIDER * (high - value)))

@@ -73,27 +73,32 @@ class Mixture:
     def pick(self, pool: Pool, budget: int, rng: np.random.Generator) -> Picked:
         """At most ``budget`` rows: each strategy's share, best first and in turns, then the random ones.
 
-        What one strategy cannot use goes to the others. Random ones are a share of what is chosen, not of what was
-        allowed: at least one, so that a calm window still tells.
+        Random ones are drawn first, from the whole window, so that they stay a sample of it, and the strategies know of them. What
+        one strategy cannot use goes to the others. Random ones are a share of what is chosen, not of what was allowed: at least
+        one, so that a calm window still tells.
         """
         if budget < 1 or not len(pool.rows):
             return Picked(())
         whole = round(self._random_share * budget)
-        chosen, notes = self._by_shares(pool, budget - whole, rng)
-        count = whole
+        drawn = RandomStrategy().pick(pool, whole, np.zeros(0, dtype=np.int64), rng)
+        chosen, notes = self._by_shares(pool, budget - whole, drawn, rng)
         if 0 < self._random_share < 1:
-            count = min(whole, max(1, round(len(chosen) * self._random_share / (1 - self._random_share))))
-        taken = np.array([row for row, _ in chosen], dtype=np.int64)
-        drawn = RandomStrategy().pick(pool, count, taken, rng)
-        return Picked((*chosen, *((row, RANDOM) for row in drawn)), tuple(notes))
+            each = self._random_share / (1 - self._random_share)
+            if (count := max(1, round(len(chosen) * each))) < len(drawn):
+                chosen, notes = self._by_shares(pool, budget - whole, drawn[:count], rng)
+            drawn = drawn[: max(1, round(len(chosen) * each))]
+        kept = ((row, name) for row, name in chosen if row not in drawn)
+        return Picked((*kept, *((row, RANDOM) for row in drawn)), tuple(notes))
 
-    def _by_shares(self, pool: Pool, budget: int, rng: np.random.Generator) -> tuple[list[tuple[int, str]], list[str]]:
+    def _by_shares(
+        self, pool: Pool, budget: int, drawn: Sequence[int], rng: np.random.Generator
+    ) -> tuple[list[tuple[int, str]], list[str]]:
         shares = list(self._shares[pool.answers is not None])
         found: dict[str, list[int]] = {share.name: [] for share in shares}
         notes: list[str] = []
-        taken: list[int] = []
-        while shares and len(taken) < budget:
-            for share, count in zip(shares, _counts([s.part for s in shares], budget - len(taken)), strict=True):
+        taken, last = list(drawn), len(drawn) + budget
+        while shares and len(taken) < last:
+            for share, count in zip(shares, _counts([s.part for s in shares], last - len(taken)), strict=True):
                 try:
                     rows = share.strategy.pick(pool, count, np.array(taken, dtype=np.int64), rng) if count else []
                 except NotApplicable as error:

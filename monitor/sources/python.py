@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from importlib import import_module
 from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
 
-from monitor.errors import ConfigError, MonitorError, SourceError
+from monitor.by_name import function_named
+from monitor.errors import MonitorError, SourceError
 from monitor.sources.fields import Fields, Translator
 from monitor.sources.objects import array_of, table_of
 from monitor.values import Batch, Window
@@ -65,34 +65,12 @@ class PythonSource(CallableSource):
     """
 
     def __init__(self, fields: Fields, call: str) -> None:
-        super().__init__(fields, _imported(call), call)
+        super().__init__(fields, function_named(call, "source.call"), call)
 
 
 def from_callable(function: Records, fields: Fields | None = None) -> CallableSource:
     """A source that calls this function."""
     return CallableSource(fields or Fields(), function, getattr(function, "__qualname__", type(function).__name__))
-
-
-def _imported(call: str) -> Records:
-    module, colon, name = call.partition(":")
-    if not (module and colon and name):
-        raise ConfigError(f"source.call {call!r} is not of the form module:function")
-    try:
-        found: Any = import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"source.call {call!r} cannot be imported: {error}; is the module installed or on PYTHONPATH?"
-        ) from error
-    except Exception as error:  # noqa: BLE001 - whatever the user's module raises; its message may quote a record
-        raise ConfigError(
-            f"source.call {call!r} cannot be imported: its module raises {type(error).__name__}; import it by hand to see why"
-        ) from None
-    if not callable(found):
-        raise ConfigError(f"source.call {call!r} is a {type(found).__name__}, not a function")
-    function: Records = found
-    return function
 
 
 def _tables(given: Any, name: str) -> Iterator[pa.Table]:
