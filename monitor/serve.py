@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from types import FrameType
 
@@ -23,13 +23,14 @@ from starlette.routing import Route
 
 from monitor.errors import MonitorError
 from monitor.logs import fields, unforeseen
-from monitor.metrics import CONTENT_TYPE, render
+from monitor.metrics import answer
 from monitor.pipeline import Desk, Monitor, Stopped, publish_pending, run_window
+from monitor.push import push_metrics
 from monitor.settings import MonitorSettings, Settings
 from monitor.store import Store
-from monitor.values import RunStatus, Window
+from monitor.values import MonitorTerms, RunStatus, Window
 from monitor.windows import due_windows
-from monitor.wiring import open_store, wire
+from monitor.wiring import open_store, terms_of, wire
 
 __all__ = ["Service", "application", "serve"]
 
@@ -68,6 +69,7 @@ class Service:
             self._run_due(one)
             if not self._stopping.is_set():
                 publish_pending(self.wired, self._desk)
+                push_metrics(self._settings, self._store)
         except Stopped as stop:
             _log.info("run stopped", extra=fields(monitor=one.name, before=stop.step))
         except MonitorError as error:
@@ -117,11 +119,12 @@ def _scheduler(service: Service, settings: Settings, now: Callable[[], datetime]
     return scheduler
 
 
-def application(store: Store, monitors: Sequence[str]) -> Starlette:
+def application(store: Store, terms: Mapping[str, MonitorTerms]) -> Starlette:
     """The ASGI app. It never touches a source, a model or a ticket."""
 
     def metrics(request: Request) -> Response:
-        return Response(render(store, monitors=monitors), headers={"Content-Type": CONTENT_TYPE})
+        body, content_type = answer(store, request.headers.get("accept", ""), terms)
+        return Response(body, headers={"Content-Type": content_type})
 
     def healthz(request: Request) -> Response:
         return PlainTextResponse("alive\n")
@@ -152,34 +155,42 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve(settings: Settings, *, worker: str) -> None:
-    """Run until SIGTERM or SIGINT."""
+def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
+    """Run until SIGTERM or SIGINT; without ``schedule`` only the pages, for runs that cron or a CronJob starts."""
     store = open_store(settings)
     store.upgrade()
-    # The database's clock: leases are compared between replicas.
-    service = Service(settings, store, now=store.now, worker=worker)
-    scheduler = _scheduler(service, settings, store.now)
     config = uvicorn.Config(
-        application(store, [one.name for one in settings.monitors]),
+        application(store, terms_of(settings)),
         host=settings.serve.host,
         port=settings.serve.port,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=10,
     )
+    told = fields(host=settings.serve.host, port=settings.serve.port, monitors=len(settings.monitors))
+    _log.info("serving", extra=told)
+    try:
+        if schedule:
+            _serve_and_run(config, settings, store, worker)
+        else:
+            uvicorn.Server(config).run()
+    finally:
+        store.close()
+        _log.info("stopped")
+
+
+def _serve_and_run(config: uvicorn.Config, settings: Settings, store: Store, worker: str) -> None:
+    # The database's clock: leases are compared between replicas.
+    service = Service(settings, store, now=store.now, worker=worker)
+    scheduler = _scheduler(service, settings, store.now)
     server = _Server(config, service.stop)
     for number in (signal.SIGTERM, signal.SIGINT):
         # The web server raises the signal once more when it is done; what follows must still run.
         signal.signal(number, lambda *_: service.stop())
     scheduler.start()
-    _log.info(
-        "serving", extra=fields(host=settings.serve.host, port=settings.serve.port, monitors=len(settings.monitors))
-    )
     try:
         server.run()
     finally:
         service.stop()
         # Waits for the run under way: it ends at its next step, and its claim is given back.
         scheduler.shutdown(wait=True)
-        store.close()
-        _log.info("stopped")

@@ -29,7 +29,7 @@ from monitor.sources import Source
 from monitor.sources.fields import Fields
 from monitor.store import Store
 from monitor.user_model import predictor
-from monitor.values import SEGMENT_PREFIX, Counts, Dataset, Reference, Sample, record_schema
+from monitor.values import SEGMENT_PREFIX, Counts, Dataset, MonitorTerms, Reference, Sample, record_schema
 
 __all__ = [
     "build_reference",

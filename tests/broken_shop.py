@@ -143,7 +143,7 @@ class Shop:
         with self.store() as store:
             kept = [(run.error, run.decision, run.measurements, run.counts) for run in store.runs()]
             told = [*store.tickets(), *store.exports()]
-            self.heard += [repr(kept), repr(told), render(store, monitors=["shop"]).decode()]
+            self.heard += [repr(kept), repr(told), render(store).decode()]
         for words in self.heard:
             assert SECRET.lower() not in words.lower(), words
             assert "right horse" not in words, words

@@ -48,7 +48,8 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "config": ({"errors", "secrets", "plugins", "settings"}, {"pydantic", "yaml"}),
     "store": ({"values", "errors", "secrets"}, {"sqlalchemy", "alembic"}),
     "migrations": ({"store"}, {"sqlalchemy", "alembic"}),
-    "metrics": ({"values", "store"}, {"prometheus_client"}),
+    "metrics": ({"values", "errors", "store"}, {"prometheus_client"}),
+    "push": ({"errors", "logs", "metrics", "settings", "store", "wiring"}, set()),
     "logs": (set(), set()),
     "windows": ({"values"}, set()),
     "calibration": ({"values", "detectors", "sketches"}, {"numpy"}),
@@ -74,7 +75,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "pyarrow"},
     ),
     "serve": (
-        {"values", "errors", "settings", "pipeline", "wiring", "windows", "store", "metrics", "logs"},
+        {"values", "errors", "settings", "pipeline", "wiring", "windows", "store", "metrics", "push", "logs"},
         {"apscheduler", "starlette", "uvicorn"},
     ),
     "demo": ({"values", "errors", "report"}, {"numpy", "sklearn", "rich", "yaml"}),

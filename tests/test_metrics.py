@@ -16,15 +16,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from conftest import free_port
 from prometheus_client import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 from run_examples import LEASE, START, WEEK, calm, draft, export, failed, finished, week
+from scipy import stats
 
 from monitor import __version__
-from monitor.metrics import CONTENT_TYPE, METRICS, StoreCollector, render
+from monitor.errors import PublishError
+from monitor.metrics import METRICS, StoreCollector, answer, push, render, write_textfile
+from monitor.metrics.measured import interval
 from monitor.store import Store
-from monitor.values import Calibration, Level, Measurement
+from monitor.values import Calibration, Decision, Estimate, Level, Measurement, MonitorTerms, Refresh, State
 
 LAG = timedelta(hours=2)
+LAGS = re.compile(rb".*watermark_lag.*")
+"""Lines that the clock changes."""
+TERMS = {
+    "sales": MonitorTerms("nobody", 1.0, 50),
+    "support": MonitorTerms("Team Support", 2.0, 40, {"lag": timedelta(days=14), "failing": timedelta(hours=1)}),
+}
 
 
 def play(store):
@@ -46,9 +56,20 @@ def play(store):
         "alarm_since": 1.768176e9,
         "sr change|embeddings|": 512.0,
     }
+    first, second, third = run.measurements
     run = replace(
         run,
-        measurements=(*run.measurements[:2], replace(run.measurements[2], detail=share)),
+        refresh=Refresh(
+            1,
+            50,
+            0,
+            0.5,
+            0.01,
+            gain=Estimate(0.25, 0.125, 0.5),
+            flips=Estimate(0.5, 0.25, 1.0),
+            guarded=Estimate(0.0, 0.0, 0.125),
+        ),
+        measurements=(replace(first, detail={"detectable_share": 0.0625}), second, replace(third, detail=share)),
         decision=replace(run.decision, evidence=evidence),
     )
     store.keep_calibration(Calibration("support", START, 3, Level(200, 0.05, 0.025, 0.125), None, 0.03125))
@@ -80,19 +101,39 @@ def samples(text, name):
 EXPECTED = """\
 drift_monitor_build_info{version="VERSION"} 1.0
 drift_monitor_store_up 1.0
+drift_monitor_info{monitor="sales",owner="nobody"} 1.0
+drift_monitor_info{monitor="support",owner="Team Support"} 1.0
 drift_monitor_period_seconds{monitor="sales"} 604800.0
 drift_monitor_period_seconds{monitor="support"} 604800.0
+drift_monitor_limit_seconds{limit="lag",monitor="support"} 1.2096e+06
+drift_monitor_limit_seconds{limit="failing",monitor="support"} 3600.0
+drift_monitor_sample_minimum_records{monitor="sales"} 50.0
+drift_monitor_sample_minimum_records{monitor="support"} 40.0
+drift_monitor_false_alarms_allowed_per_year{monitor="sales"} 1.0
+drift_monitor_false_alarms_allowed_per_year{monitor="support"} 2.0
+drift_monitor_first_seen_timestamp_seconds{monitor="sales"} 1.7675712e+09
+drift_monitor_first_seen_timestamp_seconds{monitor="support"} 1.7675712e+09
 drift_monitor_state{monitor="support",state="stable"} 0.0
 drift_monitor_state{monitor="support",state="watch"} 0.0
 drift_monitor_state{monitor="support",state="drifted"} 1.0
 drift_monitor_state{monitor="support",state="recovering"} 0.0
 drift_monitor_state{monitor="support",state="insufficient"} 0.0
 drift_monitor_state{monitor="support",state="failed"} 0.0
+drift_monitor_drift{cause="class balance",monitor="support"} 0.0
+drift_monitor_drift{cause="content",monitor="support"} 1.0
+drift_monitor_findings{kind="class mix",monitor="support"} 0.0
+drift_monitor_findings{kind="embedder",monitor="support"} 0.0
+drift_monitor_findings{kind="new topic",monitor="support"} 0.0
+drift_monitor_findings{kind="pipeline",monitor="support"} 0.0
+drift_monitor_findings{kind="unseen content",monitor="support"} 0.0
+drift_monitor_findings{kind="wording or format",monitor="support"} 0.0
 drift_monitor_run_start_timestamp_seconds{monitor="support"} 1.7675712e+09
 drift_monitor_run_finish_timestamp_seconds{monitor="support"} 1.767571290000005e+09
+drift_monitor_last_success_timestamp_seconds{monitor="support"} 1.767571290000005e+09
 drift_monitor_window_end_timestamp_seconds{monitor="support"} 1.768176e+09
 drift_monitor_watermark_timestamp_seconds{monitor="support"} 1.768176e+09
 drift_monitor_watermark_lag_seconds{monitor="support"} 7200.0
+drift_monitor_drifted_since_timestamp_seconds{monitor="support"} 1.768176e+09
 drift_monitor_run_step_seconds{monitor="support",step="sample"} 1.5
 drift_monitor_run_step_seconds{monitor="support",step="embed"} 20.25
 drift_monitor_runs_total{monitor="sales",status="done"} 0.0
@@ -111,6 +152,12 @@ drift_monitor_records{kind="overlong",monitor="support"} 3.0
 drift_monitor_records{kind="outside",monitor="support"} 1.0
 drift_monitor_rejected_records{monitor="support",reason="wrong type"} 2.0
 drift_monitor_rejected_records{monitor="support",reason="naive time"} 1.0
+drift_monitor_rows{data="reference",detector="mmd",monitor="support",segment=""} 1500.0
+drift_monitor_rows{data="current",detector="mmd",monitor="support",segment=""} 2000.0
+drift_monitor_rows{data="reference",detector="mmd",monitor="support",segment="country=DE"} 300.0
+drift_monitor_rows{data="current",detector="mmd",monitor="support",segment="country=DE"} 400.0
+drift_monitor_rows{data="reference",detector="class_balance",monitor="support",segment=""} 9.0
+drift_monitor_rows{data="current",detector="class_balance",monitor="support",segment=""} 8.0
 drift_monitor_effect{detector="mmd",monitor="support",segment="",subject="embeddings"} 0.125
 drift_monitor_effect{detector="mmd",monitor="support",segment="country=DE",subject="embeddings"} 0.5
 drift_monitor_effect{detector="class_balance",monitor="support",segment="",subject="class:refund"} 0.1
@@ -122,6 +169,7 @@ drift_monitor_effect_high{detector="mmd",monitor="support",segment="country=DE",
 drift_monitor_effect_high{detector="class_balance",monitor="support",segment="",subject="class:refund"} 0.15
 drift_monitor_p_value{detector="mmd",monitor="support",segment="",subject="embeddings"} 0.001
 drift_monitor_p_value{detector="mmd",monitor="support",segment="country=DE",subject="embeddings"} 0.002
+drift_monitor_detectable_ratio{detector="mmd",monitor="support",segment=""} 0.0625
 drift_monitor_evidence{monitor="support"} 512.0
 drift_monitor_evidence_limit{monitor="support"} 365.25
 drift_monitor_tolerance_ratio{monitor="support"} 0.02
@@ -136,11 +184,22 @@ drift_monitor_calibrated_timestamp_seconds{monitor="support"} 1.7675712e+09
 drift_monitor_suggested_tolerance_ratio{monitor="support"} 0.03125
 drift_monitor_class_share_ratio{class="refund",data="reference",monitor="support"} 0.125
 drift_monitor_class_share_ratio{class="refund",data="current",monitor="support"} 0.25
+drift_monitor_class_share_low_ratio{class="refund",monitor="support"} 0.071479212752109
+drift_monitor_class_share_high_ratio{class="refund",monitor="support"} 0.5907245696898311
+drift_monitor_classes{change="new",monitor="support"} 0.0
+drift_monitor_classes{change="vanished",monitor="support"} 0.0
 drift_monitor_candidates{monitor="support"} 2.0
 drift_monitor_labelled_candidates{monitor="sales"} 0.0
 drift_monitor_labelled_candidates{monitor="support"} 1.0
+drift_monitor_expected_gain_ratio{bound="value",monitor="support"} 0.25
+drift_monitor_expected_gain_ratio{bound="low",monitor="support"} 0.125
+drift_monitor_expected_gain_ratio{bound="high",monitor="support"} 0.5
+drift_monitor_expected_negative_flips_ratio{bound="value",monitor="support"} 0.0
+drift_monitor_expected_negative_flips_ratio{bound="low",monitor="support"} 0.0
+drift_monitor_expected_negative_flips_ratio{bound="high",monitor="support"} 0.125
 drift_monitor_tickets{destination="file",monitor="support",status="pending"} 1.0
 drift_monitor_exports{destination="files",monitor="support",status="sent"} 1.0
+drift_monitor_outbox_oldest_timestamp_seconds{destination="file",kind="ticket",monitor="support"} 1.767571290000005e+09
 drift_monitor_publish_failures_total{destination="files",kind="export",monitor="support"} 0.0
 drift_monitor_publish_failures_total{destination="file",kind="ticket",monitor="support"} 1.0
 drift_monitor_reference_info{fingerprint="0123456789ab",monitor="support",version="3"} 1.0
@@ -151,13 +210,18 @@ drift_monitor_run_info{embedder="all-MiniLM-L6-v2@abc",monitor="support",referen
 
 def test_the_exposition_is_exactly_this(store):
     play(store)
-    lines = scrape(store).splitlines(keepends=True)
+    lines = scrape(store, terms=TERMS).splitlines(keepends=True)
     assert "".join(line for line in lines if not line.startswith("#")) == EXPECTED
+    shown = {line.split("{")[0].split(" ")[0] for line in EXPECTED.splitlines()}
     assert [line for line in lines if line.startswith("#")] == [
         line
         for metric in METRICS
+        if metric.name in shown
         for line in (f"# HELP {metric.name} {metric.help}\n", f"# TYPE {metric.name} {metric.kind}\n")
     ]
+    assert {metric.name for metric in METRICS} - shown == {
+        f"drift_monitor_{state}_since_timestamp_seconds" for state in ("failing", "insufficient")
+    } | {"drift_monitor_ticket_open_since_timestamp_seconds"}
 
 
 def test_another_process_shows_the_same_after_a_restart(store, database_url):
@@ -217,8 +281,8 @@ def test_a_failed_run_shows_its_state_and_no_stale_effects(store):
 
 def test_monitors_that_left_the_settings_can_be_left_out(store):
     play(store)
-    assert 'monitor="sales"' not in scrape(store, monitors=["support"])
-    assert scrape(store, monitors=["support", "sales"]) == scrape(store)
+    assert 'monitor="sales"' not in scrape(store, terms={"support": TERMS["support"]})
+    assert 'monitor="sales"' in scrape(store, terms=TERMS)
 
 
 def class_measurement(name, reference, current, **changes):
@@ -294,6 +358,113 @@ def test_the_number_of_series_has_a_limit_and_names_a_length(store, promtool):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_since_when_it_fails_lacks_records_or_waits_for_labels(store):
+    def since(name):
+        return samples(scrape(store), f"drift_monitor_{name}_timestamp_seconds")
+
+    def save(number, make, **changes):
+        claim = store.claim("support", week(number), "a", START, LEASE, retry_failed=True)
+        run = make(claim)
+        store.save(claim, replace(run, **changes), tickets={"file": draft(run)} if make is finished else {})
+
+    few = Decision(State.INSUFFICIENT, ("Too few.",))
+    save(0, calm)
+    save(1, calm, decision=few)
+    save(2, calm, decision=few)
+    assert since("insufficient_since") == {(): week(1).end.timestamp()}
+    save(3, failed)
+    save(4, failed)
+    assert since("failing_since") == {(): week(3).end.timestamp()}
+    assert since("insufficient_since") == since("drifted_since") == {}
+    alarm = Decision(
+        State.DRIFTED, ("It drifted.",), causes=("content",), evidence={"alarm_since": week(5).end.timestamp()}
+    )
+    save(5, finished, decision=alarm)
+    assert since("drifted_since") == {(): week(5).end.timestamp()}
+    assert since("failing_since") == since("ticket_open_since") == {}
+    assert set(since("outbox_oldest")) == {("file", "ticket")}
+    (due,) = store.due_tickets(START + WEEK)
+    store.sent(due, "/t/1", START + WEEK)
+    assert since("ticket_open_since") == {("file",): (START + WEEK).timestamp()}
+    assert since("outbox_oldest") == {}
+    save(6, calm)
+    assert since("ticket_open_since") == since("drifted_since") == {}
+
+
+def test_classes_that_came_and_went_are_counted(store):
+    shares = {"new": (0.0, 0.05), "rare": (0.0, 0.04), "gone": (0.1, 0.0), "seldom": (0.09, 0.0), "stays": (0.81, 0.91)}
+    with_measurements(store, *(class_measurement(name, *both) for name, both in shares.items()))
+    text = scrape(store, top_classes=1)
+    assert samples(text, "drift_monitor_classes") == {("new",): 1, ("vanished",): 1}
+    assert samples(text, "drift_monitor_class_share_low_ratio")["stays",] == pytest.approx(0.8377, abs=1e-4)
+    assert samples(text, "drift_monitor_class_share_high_ratio")["stays",] == pytest.approx(0.9519, abs=1e-4)
+
+
+def test_intervals_of_shares_are_wilsons():
+    for share, rows in ((0.0, 10), (0.25, 8), (0.5, 1_000), (1.0, 3)):
+        found = stats.binomtest(round(share * rows), rows).proportion_ci(method="wilson")
+        assert interval(share, rows) == pytest.approx((found.low, found.high))
+    assert interval(0.0, 0) == (0.0, 1.0)
+
+
+def test_openmetrics_leads_from_counts_to_runs(store):
+    play(store)
+    body, content_type = answer(store, "application/openmetrics-text; version=1.0.0", TERMS)
+    assert content_type.startswith("application/openmetrics-text; version=1.0.0")
+    (line,) = [one for one in body.decode().splitlines() if " # {" in one]
+    (run,) = store.latest_runs()
+    assert line.startswith('drift_monitor_runs_total{monitor="support",status="done"} 1.0 # {run_id="' + run.id)
+    assert list(openmetrics_families(body.decode()))
+    body, content_type = answer(store, "text/plain", TERMS)
+    assert content_type == "text/plain; version=0.0.4; charset=utf-8"
+    assert LAGS.sub(b"", body) == LAGS.sub(b"", render(store, terms=TERMS))
+
+
+def test_a_text_file_is_whole_or_not_at_all(store, tmp_path):
+    play(store)
+    folder = tmp_path / "textfiles"
+    folder.mkdir()
+    write_textfile(store, folder / "drift.prom", TERMS)
+    assert samples((folder / "drift.prom").read_text(), "drift_monitor_info") == {
+        ("Team Support",): 1,
+        ("nobody",): 1,
+    }
+    assert [path.name for path in folder.iterdir()] == ["drift.prom"]
+    with pytest.raises(PublishError, match=r"must end in \.prom"):
+        write_textfile(store, tmp_path / "drift.txt")
+    with pytest.raises(PublishError, match="cannot be written: No such file or directory"):
+        write_textfile(store, tmp_path / "gone" / "drift.prom")
+
+
+def test_a_gateway_gets_the_same_table(store):
+    play(store)
+    heard = []
+
+    class Gateway(BaseHTTPRequestHandler):
+        def do_PUT(self):
+            heard.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(202 if len(heard) < 2 else 500)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        push(store, f"http://127.0.0.1:{server.server_port}", TERMS)
+        ((path, body),) = heard
+        assert path == "/metrics/job/drift-monitor"
+        assert LAGS.sub(b"", body) == LAGS.sub(b"", render(store, terms=TERMS))
+        with pytest.raises(PublishError, match="does not take the metrics"):
+            push(store, f"http://127.0.0.1:{server.server_port}", TERMS)
+    finally:
+        server.shutdown()
+        server.server_close()
+    with pytest.raises(PublishError, match="Connection refused"):
+        push(store, f"http://127.0.0.1:{free_port()}", TERMS)
+
+
 @pytest.mark.parametrize("url", ["postgresql://user@127.0.0.1:PORT/db", "sqlite:///no/such/folder/monitor.db"])
 def test_a_dead_store_is_a_zero_and_not_an_error(url):
     with Store.open(url.replace("PORT", str(free_port()))) as store:
@@ -316,7 +487,7 @@ def page(store):
         def do_GET(self):
             body = render(store)
             self.send_response(200)
-            self.send_header("Content-Type", CONTENT_TYPE)
+            self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -29,6 +29,7 @@ from monitor.cli.console import (
 from monitor.cli.reading import verdict
 from monitor.errors import ConfigError
 from monitor.pipeline import Desk, publish_pending, run_window
+from monitor.push import push_metrics
 from monitor.report import summary_line
 from monitor.settings import MonitorSettings, Settings
 from monitor.store import Store
@@ -58,6 +59,7 @@ def _run_all(
             if run is not None:
                 done.append(run)
         publish_pending({monitor.name: wired}, desk)
+    push_metrics(settings, store)
     return done
 
 
@@ -172,11 +174,16 @@ def _say_alarms(one: MonitorSettings, runs: Sequence[Run]) -> None:
     )
 
 
-def serve(config_path: ConfigOption = DEFAULT_CONFIG) -> None:
+def serve(
+    config_path: ConfigOption = DEFAULT_CONFIG,
+    schedule: Annotated[
+        bool, typer.Option("--schedule/--no-schedule", help="Run windows, or only show what others ran.")
+    ] = True,
+) -> None:
     """Run as a service: windows on schedule, /metrics, /healthz and /readyz."""
     from monitor.serve import serve as serve_forever  # noqa: PLC0415 - brings the web server, which no other command needs
 
-    serve_forever(settings_of(config_path), worker=worker_name())
+    serve_forever(settings_of(config_path), worker=worker_name(), schedule=schedule)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -54,6 +54,17 @@ class ServeSettings(Model):
     log_format: Literal["auto", "text", "json"] = "auto"
 
 
+class MetricsSettings(Model):
+    """Where metrics go besides ``/metrics``, for machines that nobody scrapes."""
+
+    textfile: str | None = Field(
+        None, pattern=r"\.prom$", description="file for the node exporter's textfile collector, written after each run"
+    )
+    pushgateway: str | None = Field(
+        None, pattern=r"^https?://[^/@]+", description="address of a Pushgateway, pushed to after each run"
+    )
+
+
 class Settings(Model):
     """The whole file."""
 
@@ -61,6 +72,7 @@ class Settings(Model):
     artifacts: ArtifactSettings = ArtifactSettings()
     cache: str | None = Field(".drift-monitor/embeddings.db", description="file of the embedding cache; null for none")
     serve: ServeSettings = ServeSettings()
+    metrics: MetricsSettings = MetricsSettings()
     monitors: list[MonitorSettings] = Field(min_length=1)
 
     @model_validator(mode="after")

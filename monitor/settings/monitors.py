@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from monitor.settings.limits import LimitSettings
 from monitor.settings.model import Model
 from monitor.settings.parts import Part, PartOf
 from monitor.settings.policy import PolicySettings
@@ -85,10 +86,22 @@ class SelectionSettings(Model):
     )
 
 
+class ReportSettings(Model):
+    """What a run keeps for its report."""
+
+    excerpts: Literal["none", "candidates", "all"] = Field(
+        "candidates",
+        description="whose texts are kept, redacted and cut: those of candidates and of examples of groups, nobody's, or every drawn record's",
+    )
+
+
 class MonitorSettings(Model):
     """One model's monitor."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
+    owner: str = Field(
+        "nobody", pattern=r"^[^\x00-\x1f]{1,63}$", description="who looks after it: a team or a person; alerts go by it"
+    )
     source: Annotated[Part, PartOf("sources")]
     fields: FieldSettings = FieldSettings()
     schedule: Schedule = Schedule()
@@ -102,6 +115,8 @@ class MonitorSettings(Model):
     selection: SelectionSettings = SelectionSettings()
     tickets: list[Annotated[Part, PartOf("tickets")]] = Field([])
     exports: list[Annotated[Part, PartOf("exporters")]] = Field([])
+    report: ReportSettings = ReportSettings()
+    limits: LimitSettings = LimitSettings()
 
     @model_validator(mode="after")
     def _names_fit(self) -> MonitorSettings:

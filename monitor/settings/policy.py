@@ -48,7 +48,12 @@ class PolicySettings(Model):
     )
     keep: int = Field(1_000, ge=64, description="windows whose block sums are kept to compare with")
 
+    @property
+    def false_alarms_per_year(self) -> float:
+        """The budget as a rate."""
+        number, count, unit = _BUDGET.findall(self.false_alarms)[0]
+        return float(number) * YEAR / (int(count or 1) * _PERIODS[unit])
+
     def run_length(self, schedule: Schedule) -> float:
         """Looks between two false alarms that the budget allows."""
-        number, count, unit = _BUDGET.findall(self.false_alarms)[0]
-        return int(count or 1) * _PERIODS[unit] / schedule.mean_length / float(number)
+        return YEAR / schedule.mean_length / self.false_alarms_per_year

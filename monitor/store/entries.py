@@ -120,6 +120,11 @@ class Overview:
     labelled    records of any run that have a label by now
     tickets     number by (destination, status); ``exports`` the same
     failures    sendings that failed, by (``ticket`` or ``export``, destination)
+    last_success    when the newest run that came to a verdict ended
+    failing_since   end of the first window that failed since the newest that is done
+    same_since      end of the first window of the unbroken row whose verdict is that of the newest one that is done
+    newest_tickets  of each destination, end of the window and time of sending of the newest ticket that was sent
+    waiting         since when the oldest waits to be sent, by (``ticket`` or ``export``, destination)
     """
 
     monitor: str
@@ -135,6 +140,11 @@ class Overview:
     tickets: Mapping[tuple[str, str], int] = field(default_factory=dict)
     exports: Mapping[tuple[str, str], int] = field(default_factory=dict)
     failures: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    last_success: datetime | None = None
+    failing_since: datetime | None = None
+    same_since: datetime | None = None
+    newest_tickets: Mapping[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    waiting: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     reference: ReferenceVersion | None = None
     calibration: Calibration | None = None
 

@@ -13,7 +13,7 @@ from monitor.store import calibrations
 from monitor.store.entries import Overview
 from monitor.store.history import latest
 from monitor.store.references import active
-from monitor.store.tables import candidates, exports, monitors, runs, tickets
+from monitor.store.tables import candidates, decisions, exports, monitors, runs, tickets
 from monitor.values import RunStatus
 
 __all__ = ["overview"]
@@ -29,7 +29,13 @@ def overview(connection: Connection) -> list[Overview]:
     labelled = _labelled(connection)
     opened, written, failures = _by_status(connection, tickets), _by_status(connection, exports), _failures(connection)
     references = active(connection)
-    marks = _watermarks(connection)
+    marks, successes, failing, same = (
+        _watermarks(connection),
+        _successes(connection),
+        _failing(connection),
+        _same_verdict(connection),
+    )
+    sent, waiting = _newest_tickets(connection), _waiting(connection)
     calibrated = calibrations.newest(connection)
     found = [
         Overview(
@@ -46,6 +52,11 @@ def overview(connection: Connection) -> list[Overview]:
             tickets=opened.get(row.name, {}),
             exports=written.get(row.name, {}),
             failures=failures.get(row.name, {}),
+            last_success=successes.get(row.name),
+            failing_since=failing.get(row.name),
+            same_since=same.get(row.name),
+            newest_tickets=sent.get(row.name, {}),
+            waiting=waiting.get(row.name, {}),
             reference=references.get(row.name),
             calibration=calibrated.get(row.name),
         )
@@ -75,6 +86,89 @@ def _watermarks(connection: Connection) -> dict[str, datetime]:
     query = sa.select(runs.c.monitor, sa.func.max(runs.c.window_end).label("until"))
     query = query.where(runs.c.status == RunStatus.DONE.value).group_by(runs.c.monitor)
     return {row.monitor: row.until for row in connection.execute(query)}
+
+
+def _successes(connection: Connection) -> dict[str, datetime]:
+    query = sa.select(runs.c.monitor, sa.func.max(runs.c.finished_at).label("at"))
+    query = query.where(runs.c.status == RunStatus.DONE.value).group_by(runs.c.monitor)
+    return {row.monitor: row.at for row in connection.execute(query)}
+
+
+def _failing(connection: Connection) -> dict[str, datetime]:
+    """End of the first failed window after the newest one that is done."""
+    done = (
+        sa.select(runs.c.monitor, sa.func.max(runs.c.window_start).label("last"))
+        .where(runs.c.status == RunStatus.DONE.value)
+        .group_by(runs.c.monitor)
+        .subquery()
+    )
+    query = (
+        sa.select(runs.c.monitor, sa.func.min(runs.c.window_end).label("since"))
+        .join(done, done.c.monitor == runs.c.monitor, isouter=True)
+        .where(runs.c.status == RunStatus.FAILED.value)
+        .where(sa.or_(done.c.last.is_(None), runs.c.window_start > done.c.last))
+        .group_by(runs.c.monitor)
+    )
+    return {row.monitor: row.since for row in connection.execute(query)}
+
+
+def _same_verdict(connection: Connection) -> dict[str, datetime]:
+    """End of the first window after the last one with another verdict than the newest."""
+    judged = (
+        sa.select(runs.c.monitor, runs.c.window_start, runs.c.window_end, decisions.c.state)
+        .join(decisions, decisions.c.run_id == runs.c.id)
+        .where(runs.c.status == RunStatus.DONE.value)
+    )
+    every, newest = judged.subquery(), judged.subquery()
+    last = (
+        sa.select(every.c.monitor, sa.func.max(every.c.window_start).label("at")).group_by(every.c.monitor).subquery()
+    )
+    state = (
+        sa.select(newest.c.monitor, newest.c.state)
+        .join(last, sa.and_(last.c.monitor == newest.c.monitor, last.c.at == newest.c.window_start))
+        .subquery()
+    )
+    other = (
+        sa.select(every.c.monitor, sa.func.max(every.c.window_start).label("at"))
+        .join(state, sa.and_(state.c.monitor == every.c.monitor, state.c.state != every.c.state))
+        .group_by(every.c.monitor)
+        .subquery()
+    )
+    query = (
+        sa.select(every.c.monitor, sa.func.min(every.c.window_end).label("since"))
+        .join(other, other.c.monitor == every.c.monitor, isouter=True)
+        .where(sa.or_(other.c.at.is_(None), every.c.window_start > other.c.at))
+        .group_by(every.c.monitor)
+    )
+    return {row.monitor: row.since for row in connection.execute(query)}
+
+
+def _newest_tickets(connection: Connection) -> dict[str, dict[str, tuple[datetime, datetime]]]:
+    query = (
+        sa.select(
+            tickets.c.monitor,
+            tickets.c.destination,
+            sa.func.max(runs.c.window_end).label("window_end"),
+            sa.func.max(tickets.c.sent_at).label("sent_at"),
+        )
+        .join(runs, runs.c.id == tickets.c.run_id)
+        .where(tickets.c.sent_at.is_not(None))
+        .group_by(tickets.c.monitor, tickets.c.destination)
+    )
+    found: dict[str, dict[str, tuple[datetime, datetime]]] = defaultdict(dict)
+    for row in connection.execute(query):
+        found[row.monitor][row.destination] = row.window_end, row.sent_at
+    return found
+
+
+def _waiting(connection: Connection) -> dict[str, dict[tuple[str, str], datetime]]:
+    found: dict[str, dict[tuple[str, str], datetime]] = defaultdict(dict)
+    for kind, table in (("ticket", tickets), ("export", exports)):
+        which = (table.c.monitor, table.c.destination)
+        query = sa.select(*which, sa.func.min(table.c.created_at).label("since")).where(table.c.sent_at.is_(None))
+        for row in connection.execute(query.group_by(*which)):
+            found[row.monitor][kind, row.destination] = row.since
+    return found
 
 
 def _proposed(connection: Connection, run_ids: Collection[str]) -> dict[str, int]:

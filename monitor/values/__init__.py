@@ -19,6 +19,7 @@ from monitor.values.records import (
 )
 from monitor.values.refresh import Advice, Candidate, Draft, Estimate, Export, Neighbour, Refresh
 from monitor.values.runs import Run, RunStatus
+from monitor.values.terms import MonitorTerms
 from monitor.values.training import Reference
 from monitor.values.verdicts import Baseline, BlockSums, Cause, Decision, Measurement, State
 
@@ -40,6 +41,7 @@ __all__ = [
     "FloatArray",
     "Level",
     "Measurement",
+    "MonitorTerms",
     "Neighbour",
     "Reference",
     "Refresh",
