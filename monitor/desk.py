@@ -14,6 +14,7 @@ from monitor.detectors import Detector
 from monitor.embedders import Embedder
 from monitor.exporters import Exporter
 from monitor.past import Memory
+from monitor.picture import Excerpts
 from monitor.selection.mixture import Mixture
 from monitor.sources import Source
 from monitor.store import Claim, Store
@@ -50,6 +51,8 @@ class Monitor:
     budget: int
     junk: frozenset[str]
     negative_flips: float
+    bandwidth: float
+    excerpts: Excerpts
     tickets: Mapping[str, Tickets]
     exports: Mapping[str, Exporter]
     settings: str

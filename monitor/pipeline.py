@@ -1,4 +1,4 @@
-"""The corridor: claim → sample → embed → detect → look back → decide → explain → select → save → publish. READ THIS FIRST.
+"""The corridor: claim → sample → embed → detect → look back → decide → explain → select → draw → save → publish. READ THIS FIRST.
 
 ``run_window`` takes one window through every room and saves what came of it; ``monitor.publish`` sends out what was saved. A
 failure of a run is a state of that run, recorded with its reason; only a broken store stops the process.
@@ -20,6 +20,7 @@ from monitor.desk import Desk, Monitor, Steps, Stopped
 from monitor.embedders.comparable import check_dimension, check_embedder, check_vectors
 from monitor.embedders.unit_rows import to_dataset
 from monitor.errors import MonitorError, StoreError
+from monitor.illustrate import illustrate
 from monitor.logs import fields, unforeseen
 from monitor.looks import counts_before, look, standing
 from monitor.publish import publish_pending, wishes
@@ -60,23 +61,23 @@ def run_window(monitor: Monitor, window: Window, desk: Desk, *, retry_failed: bo
         desk.store.release(claim)
         raise
     except MonitorError as error:
-        run = _saved(monitor, _failed(run, desk, str(error)), None, desk, steps)
+        run = _saved(monitor, _failed(run, desk, str(error)), None, None, desk, steps)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a bug in a part must leave a failed run behind, not a claim nobody explains
-        run = _saved(monitor, _failed(run, desk, unforeseen(error, _log)), None, desk, steps)
+        run = _saved(monitor, _failed(run, desk, unforeseen(error, _log)), None, None, desk, steps)
     run = replace(run, seconds=dict(steps.seconds))
     _log.log(logging.WARNING if run.status is RunStatus.FAILED else logging.INFO, "run", extra=fields(**_line(run)))
     return run
 
 
-def _saved(monitor: Monitor, run: Run, past: Past | None, desk: Desk, steps: Steps) -> Run:
+def _saved(monitor: Monitor, run: Run, past: Past | None, picture: bytes | None, desk: Desk, steps: Steps) -> Run:
     run = replace(run, seconds=dict(steps.seconds))
     tickets, exports = wishes(monitor, run, desk)
     with steps("save"):
-        desk.store.save(steps.claim, run, tickets=tickets, exports=exports, past=past)
+        desk.store.save(steps.claim, run, tickets=tickets, exports=exports, past=past, picture=picture)
     return run
 
 
-def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> tuple[Run, Past | None]:
+def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> tuple[Run, Past | None, bytes | None]:
     with steps("reference"):
         reference = monitor.load_reference()
         run = replace(
@@ -95,7 +96,7 @@ def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> tuple[Run, P
     if not len(sample):
         check_vectors(run.counts)
         decision = decide(monitor.policy, run.counts, (), (), since.history, at=run.window.end, stamp=since.stamp)
-        return replace(run, status=RunStatus.DONE, decision=decision, finished_at=desk.clock()), None
+        return replace(run, status=RunStatus.DONE, decision=decision, finished_at=desk.clock()), None, None
     with steps("embed"):
         current, unusable = to_dataset(monitor.embedder, sample, steps.progress)
         check_dimension(current, reference)
@@ -124,7 +125,9 @@ def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> tuple[Run, P
             pool = monitor.mixture.pool(reference, current, rng, answers)
             candidates, refresh = propose(monitor.mixture, pool, monitor.budget, monitor.negative_flips, rng)
             run = replace(run, candidates=candidates, refresh=refresh)
-    return replace(run, status=RunStatus.DONE, finished_at=desk.clock()), back.past
+    with steps("draw"):
+        picture = illustrate(monitor, run, reference, current, rng)
+    return replace(run, status=RunStatus.DONE, finished_at=desk.clock()), back.past, picture
 
 
 def _failed(run: Run, desk: Desk, error: str) -> Run:

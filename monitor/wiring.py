@@ -100,10 +100,25 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
         budget=monitor.selection.budget,
         junk=frozenset(monitor.selection.junk),
         negative_flips=monitor.selection.negative_flips,
+        bandwidth=monitor.selection.bandwidth,
+        excerpts=monitor.report.excerpts,
         tickets={part.name: plugins.build("tickets", part.kind, part.options) for part in monitor.tickets},
         exports={part.name: plugins.build("exporters", part.kind, part.options) for part in monitor.exports},
         settings=monitor.fingerprint(),
     )
+
+
+def terms_of(settings: Settings) -> dict[str, MonitorTerms]:
+    """What the settings say of each monitor that its metrics are compared with."""
+    return {
+        one.name: MonitorTerms(
+            one.owner,
+            one.policy.false_alarms_per_year,
+            one.policy.minimum_sample,
+            one.limits.of(one.schedule),
+        )
+        for one in settings.monitors
+    }
 
 
 def mixture_of(settings: SelectionSettings) -> Mixture:

@@ -33,7 +33,10 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "causes": ({"values", "errors", "detectors"}, PURE_LIBRARIES),
     # causes for the words that name a group.
     "selection": ({"values", "errors", "causes"}, PURE_LIBRARIES),
-    "report": ({"values"}, {"jinja2"}),
+    "redaction": (set(), set()),
+    "picture": ({"values", "detectors", "causes", "selection", "redaction"}, PURE_LIBRARIES),
+    "illustrate": ({"values", "desk", "logs", "picture"}, {"numpy"}),
+    "report": ({"values", "picture", "redaction"}, {"jinja2", "markupsafe", "numpy"}),
     "sources": (EDGE | {"by_name"}, {"pyarrow", "fsspec", "sqlalchemy", "numpy"}),
     "embedders": (
         EDGE | {"logs"},
@@ -55,7 +58,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "calibration": ({"values", "detectors", "sketches"}, {"numpy"}),
     "past": ({"values", "sketches", "store"}, set()),
     "looks": ({"values", "decide", "desk", "past", "sketches", "store"}, {"numpy"}),
-    "desk": ({"values", "decide", "past", "store"} | PARTS, set()),
+    "desk": ({"values", "decide", "past", "picture", "store"} | PARTS, set()),
     "by_name": ({"errors"}, set()),
     "user_model": ({"errors", "by_name"}, set()),
     "answers": ({"values", "desk", "selection"}, {"numpy", "pyarrow"}),
@@ -66,7 +69,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "publish": ({"values", "errors", "decide", "desk", "report", "store", "logs"}, set()),
     "pipeline": (
         {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}
-        | {"answers", "selection"},
+        | {"answers", "illustrate", "selection"},
         {"numpy"},
     ),
     "wiring": (
@@ -86,6 +89,8 @@ PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detect
     "sketches",
     "causes",
     "calibration",
+    "picture",
+    "redaction",
 }
 IMPURE_MODULES = {"os", "time", "random", "logging", "pathlib", "io", "subprocess", "socket", "shutil", "tempfile"}
 GLOBAL_GENERATORS = {

@@ -20,7 +20,7 @@ from monitor.store import DeliveryStatus, Store
 from monitor.values import RunStatus, State, Window
 from monitor.wiring import build_reference, open_shelf, wire
 
-STEPS = ["reference", "canary", "sample", "embed", "detect", "look back", "decide", "explain", "select", "save"]
+STEPS = ["reference", "canary", "sample", "embed", "detect", "look back", "decide", "explain", "select", "draw", "save"]
 
 
 def measured(run):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from monitor.store import outbox, rows, sums
+from monitor.store import outbox, pictures, rows, sums
 from monitor.store.claims import lost, ours
 from monitor.store.entries import Claim, Past
 from monitor.store.tables import candidates, decisions, measurements, monitors, runs
@@ -41,6 +41,7 @@ def save(
     tickets: Mapping[str, Draft],
     exports: Mapping[str, Export],
     past: Past | None = None,
+    picture: bytes | None = None,
 ) -> None:
     """Write the run and its wishes; :class:`ClaimLost` when the window has another owner by now."""
     decision = _check(claim, run, exports)
@@ -62,4 +63,5 @@ def save(
             connection.execute(sa.insert(table), made)
     if past is not None:
         sums.save(connection, run, past)
+    pictures.save(connection, run, picture)
     outbox.wish(connection, run, tickets, exports)

@@ -29,6 +29,7 @@ __all__ = [
     "measurements",
     "metadata",
     "monitors",
+    "pictures",
     "reference_versions",
     "runs",
     "tickets",
@@ -149,6 +150,17 @@ block_sums = Table(
     _needed("baseline", Number),
     _needed("content", LargeBinary),
     Index(None, "monitor", "plan", "segment", "window_start"),
+)
+
+pictures = Table(
+    "pictures",
+    metadata,
+    _of_run(),
+    _needed("monitor", Words),
+    _needed("window_start", Moment),
+    _needed("lasting", Boolean),
+    _needed("content", LargeBinary),
+    Index(None, "monitor", "lasting", "window_start"),
 )
 
 calibrations = Table(

@@ -8,18 +8,12 @@ from collections.abc import Sequence
 
 import jinja2
 
+from monitor.redaction import redacted
 from monitor.values import Candidate, Decision, Estimate, Reference, Refresh, Run
 
-__all__ = ["excerpt", "summary_line", "ticket_body", "ticket_title"]
+__all__ = ["excerpt", "expected_lines", "summary_line", "ticket_body", "ticket_title"]
 
-_EXCERPT = 160
 _LISTED = 100
-_REDACTIONS = (
-    (re.compile(r"(?i)\b(?:https?://|www\.)\S+"), "[link]"),
-    (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), "[email]"),
-    (re.compile(r"(?<!\w)\+?\d[\d ()/.-]{6,}\d"), "[number]"),
-    (re.compile(r"(?<![\w-])(?=[\w-]*\d{3})[\w-]+"), "[number]"),
-)
 # An underscore inside a word, as in class names, is no markup.
 _MARKDOWN = re.compile(r"([\\`*{}\[\]<>|#~]|(?<!\w)_|_(?!\w))")
 
@@ -95,12 +89,7 @@ def excerpt(text: str | None) -> str:
     """A text as it may stand in a ticket: links, addresses and numbers masked, cut, and without markup of its own."""
     if text is None:
         return "-"
-    flat = " ".join(text[: 4 * _EXCERPT].split())
-    for pattern, mask in _REDACTIONS:
-        flat = pattern.sub(mask, flat)
-    if len(flat) > _EXCERPT:
-        flat = flat[:_EXCERPT].rsplit(" ", 1)[0] + " …"
-    return _escape(flat)
+    return _escape(redacted(text))
 
 
 def _escape(text: str) -> str:
@@ -114,7 +103,7 @@ def _nearest(candidate: Candidate) -> str:
     return ", ".join(f"{near.label or near.record_id} ({near.similarity:.2f})" for near in candidate.neighbours)
 
 
-def _expected(refresh: Refresh) -> list[tuple[str, str]]:
+def expected_lines(refresh: Refresh) -> list[tuple[str, str]]:
     """What a batch is expected to do, line by line; before labels its numbers rest on guessed ones and say so."""
     guessed = "" if refresh.answers else ", by guessed labels: an indication until labels are in"
     rows = [
@@ -163,7 +152,7 @@ def ticket_body(run: Run, reference: Reference) -> str:
         random=chosen.get("random", 0),
         nearest=_nearest,
         risk=lambda c: "-" if c.risk is None else f"{100 * c.risk:.2f} %",
-        expected=[] if run.refresh is None else _expected(run.refresh),
+        expected=[] if run.refresh is None else expected_lines(run.refresh),
         terms=lambda cause: ", ".join(excerpt(term) for term in cause.terms),
     )
 

@@ -1,0 +1,28 @@
+"""The picture that is kept with a run. One that cannot be drawn costs no verdict."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from monitor.desk import Monitor
+from monitor.logs import fields, unforeseen
+from monitor.picture import draw_picture, to_bytes
+from monitor.values import Dataset, Reference, Run
+
+__all__ = ["illustrate"]
+
+_log = logging.getLogger("monitor.run")
+
+
+def illustrate(
+    monitor: Monitor, run: Run, reference: Reference, current: Dataset, rng: np.random.Generator
+) -> bytes | None:
+    """The packed picture of a run's records; ``None``, and a line in the log, when it cannot be drawn."""
+    try:
+        return to_bytes(draw_picture(reference, current, run.candidates, monitor.bandwidth, monitor.excerpts, rng))
+    except Exception as error:  # noqa: BLE001 - the verdict is there already
+        said = unforeseen(error, _log)
+        _log.warning("no picture", extra=fields(monitor=run.monitor, window=str(run.window), error=said))
+        return None
