@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from monitor.errors import ClaimLost, StoreError
-from monitor.store import calibrations, claims, history, outbox, overview, references, results, schema, sums
+from monitor.store import calibrations, claims, history, outbox, overview, pictures, references, results, schema, sums
 from monitor.store import labels as label_rows
 from monitor.store.database import Database
 from monitor.store.entries import (
@@ -121,13 +121,16 @@ class Store:
         tickets: Mapping[str, Draft] | None = None,
         exports: Mapping[str, Export] | None = None,
         past: Past | None = None,
+        picture: bytes | None = None,
     ) -> None:
         """Write a finished run, done or failed, its wishes by destination, and what later windows need of it, all or nothing.
+
+        A picture stays as long as its window is the newest, or is one of the newest with something to see.
 
         :class:`ClaimLost` when the window was taken over. A key that its destination has had before adds nothing.
         """
         with self._database.write() as connection:
-            results.save(connection, claim, run, tickets or {}, exports or {}, past)
+            results.save(connection, claim, run, tickets or {}, exports or {}, past, picture)
 
     def unfinished(self, monitor: str, now: datetime) -> Sequence[Window]:
         """Windows whose process died or gave them back, oldest first; some may lie before the watermark."""
@@ -190,10 +193,11 @@ class Store:
         limit: int = 100,
         since: datetime | None = None,
         before: datetime | None = None,
+        with_candidates: bool = True,
     ) -> Sequence[Run]:
         """Runs of any status whose window starts at or after ``since`` and before ``before``, newest window first."""
         with self._database.read() as connection:
-            return history.runs_of(connection, monitor, limit, since, before)
+            return history.runs_of(connection, monitor, limit, since, before, with_candidates=with_candidates)
 
     def latest_runs(self) -> Sequence[Run]:
         """Newest finished run of every monitor, done or failed, without its candidates."""
@@ -204,6 +208,11 @@ class Store:
         """Verdicts on windows that start before then, newest first; failed runs gave none."""
         with self._database.read() as connection:
             return history.history(connection, monitor, before, limit)
+
+    def picture(self, run_id: str) -> bytes | None:
+        """The picture of a run as it was saved, while it is kept."""
+        with self._database.read() as connection:
+            return pictures.content(connection, run_id)
 
     def past_windows(self, monitor: str, plan: str, before: datetime) -> Sequence[PastWindow]:
         """Windows that start before then and whose block sums of this plan are kept, oldest first."""

@@ -51,7 +51,13 @@ def run(connection: Connection, which: sa.ColumnElement[bool]) -> Run | None:
 
 
 def runs_of(
-    connection: Connection, monitor: str | None, limit: int, since: datetime | None, before: datetime | None = None
+    connection: Connection,
+    monitor: str | None,
+    limit: int,
+    since: datetime | None,
+    before: datetime | None = None,
+    *,
+    with_candidates: bool = True,
 ) -> list[Run]:
     """Runs of any status, newest window first."""
     query = sa.select(runs).order_by(runs.c.window_start.desc(), runs.c.monitor).limit(limit)
@@ -61,7 +67,7 @@ def runs_of(
         query = query.where(runs.c.window_start >= since)
     if before is not None:
         query = query.where(runs.c.window_start < before)
-    return _whole(connection, connection.execute(query))
+    return _whole(connection, connection.execute(query), with_candidates=with_candidates)
 
 
 def latest(connection: Connection) -> list[Run]:
