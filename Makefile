@@ -18,6 +18,8 @@ lint: $(VENV)/.ready
 
 gen: $(VENV)/.ready
 	$(BIN)/drift-monitor schema > docs/drift-monitor.schema.json
+	$(BIN)/python dashboards/build.py
+	$(BIN)/python docs/metrics_page.py
 
 bench: $(VENV)/.ready
 	set -e; for script in $(shell grep -lE "^(import|from) results_file" benchmarks/*.py); do $(BIN)/python $$script $(ARGS); done

@@ -19,7 +19,7 @@ from monitor.decide import decide
 from monitor.desk import Desk, Monitor, Steps, Stopped
 from monitor.embedders.comparable import check_dimension, check_embedder, check_vectors
 from monitor.embedders.unit_rows import to_dataset
-from monitor.errors import MonitorError, StoreError
+from monitor.errors import CanaryError, MonitorError, StoreError
 from monitor.illustrate import illustrate
 from monitor.logs import fields, unforeseen
 from monitor.looks import counts_before, look, standing
@@ -27,7 +27,7 @@ from monitor.publish import publish_pending, wishes
 from monitor.sampling import draw
 from monitor.selection.batch import propose
 from monitor.store import Past
-from monitor.values import Counts, Decision, Measurement, Run, RunStatus, State, Window
+from monitor.values import Cause, Counts, Decision, Measurement, Run, RunStatus, State, Window
 
 __all__ = ["Desk", "Monitor", "Stopped", "publish_pending", "run_window"]
 
@@ -61,7 +61,9 @@ def run_window(monitor: Monitor, window: Window, desk: Desk, *, retry_failed: bo
         desk.store.release(claim)
         raise
     except MonitorError as error:
-        run = _saved(monitor, _failed(run, desk, str(error)), None, None, desk, steps)
+        run = _saved(
+            monitor, _failed(run, desk, str(error), changed=isinstance(error, CanaryError)), None, None, desk, steps
+        )
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a bug in a part must leave a failed run behind, not a claim nobody explains
         run = _saved(monitor, _failed(run, desk, unforeseen(error, _log)), None, None, desk, steps)
     run = replace(run, seconds=dict(steps.seconds))
@@ -130,8 +132,10 @@ def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> tuple[Run, P
     return replace(run, status=RunStatus.DONE, finished_at=desk.clock()), back.past, picture
 
 
-def _failed(run: Run, desk: Desk, error: str) -> Run:
-    decision = Decision(State.FAILED, (f"No verdict: {error}",))
+def _failed(run: Run, desk: Desk, error: str, *, changed: bool = False) -> Run:
+    """``changed`` when it is the embedder that is no longer what it was."""
+    findings = (Cause("embedder", error),) if changed else ()
+    decision = Decision(State.FAILED, (f"No verdict: {error}",), findings=findings)
     return replace(run, status=RunStatus.FAILED, decision=decision, error=error, finished_at=desk.clock())
 
 

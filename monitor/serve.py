@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from types import FrameType
 
@@ -17,13 +18,14 @@ import uvicorn
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from monitor.errors import MonitorError
 from monitor.logs import fields, unforeseen
-from monitor.metrics import answer
+from monitor.metrics import Exposition, StoreCollector
 from monitor.pipeline import Desk, Monitor, Stopped, publish_pending, run_window
 from monitor.push import push_metrics
 from monitor.settings import MonitorSettings, Settings
@@ -121,9 +123,10 @@ def _scheduler(service: Service, settings: Settings, now: Callable[[], datetime]
 
 def application(store: Store, terms: Mapping[str, MonitorTerms]) -> Starlette:
     """The ASGI app. It never touches a source, a model or a ticket."""
+    exposition = Exposition(StoreCollector(store, terms=terms))
 
     def metrics(request: Request) -> Response:
-        body, content_type = answer(store, request.headers.get("accept", ""), terms)
+        body, content_type = exposition.answer(request.headers.get("accept", ""))
         return Response(body, headers={"Content-Type": content_type})
 
     def healthz(request: Request) -> Response:
@@ -140,7 +143,13 @@ def application(store: Store, terms: Mapping[str, MonitorTerms]) -> Starlette:
         Route(path, page, methods=["GET"])
         for path, page in (("/metrics", metrics), ("/healthz", healthz), ("/readyz", readyz))
     ]
-    return Starlette(routes=routes)
+
+    @asynccontextmanager
+    async def ready(app: Starlette) -> AsyncIterator[None]:
+        await run_in_threadpool(exposition.prepare)
+        yield
+
+    return Starlette(routes=routes, lifespan=ready)
 
 
 class _Server(uvicorn.Server):

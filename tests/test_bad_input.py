@@ -304,7 +304,10 @@ def test_a_changed_embedder_is_a_failure_and_never_drift(shop, embedder, phrase)
     changed = "build a new reference" if embedder["kind"] == "precomputed" else "the embedder changed, not the data"
     shop.set(embedder=embedder)
     shop.traffic(jsonl(secret_rows(new=40)))
-    shop.failed(phrase, changed)
+    run = shop.failed(phrase, changed)
+    assert [(finding.name, finding.sentence) for finding in run.decision.findings] == [("embedder", run.error)]
+    with shop.store() as store:
+        assert 'findings{kind="embedder",monitor="shop"} 1.0' in render(store).decode()
 
 
 def test_a_damaged_reference_file_is_refused_by_name(shop):

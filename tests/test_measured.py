@@ -31,3 +31,10 @@ def test_the_page_of_goals_is_made_from_the_results():
         [sys.executable, ROOT / "docs" / "measured.py", "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_of_metrics_is_made_from_the_table():
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "metrics_page.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -23,7 +23,7 @@ from scipy import stats
 
 from monitor import __version__
 from monitor.errors import PublishError
-from monitor.metrics import METRICS, StoreCollector, answer, push, render, write_textfile
+from monitor.metrics import METRICS, Exposition, StoreCollector, push, render, write_textfile
 from monitor.metrics.measured import interval
 from monitor.store import Store
 from monitor.values import Calibration, Decision, Estimate, Level, Measurement, MonitorTerms, Refresh, State
@@ -152,12 +152,10 @@ drift_monitor_records{kind="overlong",monitor="support"} 3.0
 drift_monitor_records{kind="outside",monitor="support"} 1.0
 drift_monitor_rejected_records{monitor="support",reason="wrong type"} 2.0
 drift_monitor_rejected_records{monitor="support",reason="naive time"} 1.0
-drift_monitor_rows{data="reference",detector="mmd",monitor="support",segment=""} 1500.0
-drift_monitor_rows{data="current",detector="mmd",monitor="support",segment=""} 2000.0
-drift_monitor_rows{data="reference",detector="mmd",monitor="support",segment="country=DE"} 300.0
-drift_monitor_rows{data="current",detector="mmd",monitor="support",segment="country=DE"} 400.0
-drift_monitor_rows{data="reference",detector="class_balance",monitor="support",segment=""} 9.0
-drift_monitor_rows{data="current",detector="class_balance",monitor="support",segment=""} 8.0
+drift_monitor_rows{data="reference",monitor="support",segment=""} 1500.0
+drift_monitor_rows{data="current",monitor="support",segment=""} 2000.0
+drift_monitor_rows{data="reference",monitor="support",segment="country=DE"} 300.0
+drift_monitor_rows{data="current",monitor="support",segment="country=DE"} 400.0
 drift_monitor_effect{detector="mmd",monitor="support",segment="",subject="embeddings"} 0.125
 drift_monitor_effect{detector="mmd",monitor="support",segment="country=DE",subject="embeddings"} 0.5
 drift_monitor_effect{detector="class_balance",monitor="support",segment="",subject="class:refund"} 0.1
@@ -409,15 +407,31 @@ def test_intervals_of_shares_are_wilsons():
 
 def test_openmetrics_leads_from_counts_to_runs(store):
     play(store)
-    body, content_type = answer(store, "application/openmetrics-text; version=1.0.0", TERMS)
+    body, content_type = Exposition(StoreCollector(store, terms=TERMS)).answer(
+        "application/openmetrics-text; version=1.0.0"
+    )
     assert content_type.startswith("application/openmetrics-text; version=1.0.0")
     (line,) = [one for one in body.decode().splitlines() if " # {" in one]
     (run,) = store.latest_runs()
     assert line.startswith('drift_monitor_runs_total{monitor="support",status="done"} 1.0 # {run_id="' + run.id)
     assert list(openmetrics_families(body.decode()))
-    body, content_type = answer(store, "text/plain", TERMS)
+    body, content_type = Exposition(StoreCollector(store, terms=TERMS)).answer("text/plain")
     assert content_type == "text/plain; version=0.0.4; charset=utf-8"
     assert LAGS.sub(b"", body) == LAGS.sub(b"", render(store, terms=TERMS))
+
+
+def test_what_is_kept_between_scrapes_changes_no_answer(store):
+    play(store)
+    exposition = Exposition(StoreCollector(store, terms=TERMS))
+    formats = ("text/plain", "application/openmetrics-text; version=1.0.0", "text/plain")
+    for number in range(1, 4):
+        for accept in formats:
+            kept, _ = exposition.answer(accept)
+            new, _ = Exposition(StoreCollector(store, terms=TERMS)).answer(accept)
+            assert LAGS.sub(b"", kept) == LAGS.sub(b"", new)
+        assert LAGS.sub(b"", kept) == LAGS.sub(b"", render(store, terms=TERMS))
+        claim = store.claim("support", week(number), "a", START, LEASE)
+        store.save(claim, (failed if number == 2 else finished)(claim))
 
 
 def test_a_text_file_is_whole_or_not_at_all(store, tmp_path):

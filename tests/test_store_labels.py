@@ -156,7 +156,12 @@ def test_the_overview_tells_all_about_every_monitor(store):
     support, waiting = store.overview()
     assert (waiting.monitor, waiting.settings, waiting.period) == ("waiting", "s0", timedelta(hours=1))
     assert (waiting.latest, waiting.watermark, waiting.runs, waiting.reference) == (None, None, {}, None)
-    assert support.latest == replace(run, candidates=())
+    assert support.latest == replace(run, candidates=(), measurements=())
+    assert store.measured([run.id]) == {run.id: list(run.measurements)}
+    assert support.last_success == run.finished_at
+    assert support.same_since == run.window.end
+    assert support.waiting == {("export", "files"): run.finished_at}
+    assert (support.failing_since, support.newest_tickets) == (None, {})
     assert (support.settings, support.period, support.first_seen) == (run.settings, WEEK, START)
     assert (support.watermark, support.running) == (LATER, 1)
     assert support.runs == {"done": 1, "failed": 0, "abandoned": 1}

@@ -7,7 +7,7 @@ subjects than asked for: the rest is ``other``.
 from __future__ import annotations
 
 from monitor.metrics.collector import StoreCollector
-from monitor.metrics.exposition import answer, push, render, write_textfile
+from monitor.metrics.exposition import Exposition, push, render, write_textfile
 from monitor.metrics.table import METRICS, OTHER, Metric
 
-__all__ = ["METRICS", "OTHER", "Metric", "StoreCollector", "answer", "push", "render", "write_textfile"]
+__all__ = ["METRICS", "OTHER", "Exposition", "Metric", "StoreCollector", "push", "render", "write_textfile"]

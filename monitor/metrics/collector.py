@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily
@@ -16,7 +17,7 @@ from monitor.metrics.table import METRICS
 from monitor.store import Overview, Store, StoreError
 from monitor.values import Calibration, Counts, Estimate, MonitorTerms, Run, State
 
-__all__ = ["StoreCollector"]
+__all__ = ["Seen", "StoreCollector", "families"]
 
 Sample = tuple[str, tuple[str, ...], float]
 
@@ -24,8 +25,22 @@ _CAUSES = ("content", "class balance")
 _KINDS = ("class mix", "new topic", "unseen content", "wording or format", "embedder", "pipeline")
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Samples by name without prefix, the monitor first among the labels.
+
+    changing  what may differ from one scrape to the next
+    measured  what was measured in the newest run of each monitor, by a key of the run: it never changes
+    runs      the newest run of each monitor
+    """
+
+    changing: Sequence[Sample]
+    measured: Mapping[str, Sequence[Sample]]
+    runs: Mapping[str, Run]
+
+
 class StoreCollector(Collector):
-    """Reads the store at each scrape.
+    """Reads the store at each scrape; what was measured in a run only once, for it never changes.
 
     terms         what the settings say of each monitor that is shown; all that the store knows when not given
     top_classes   classes and other subjects shown by name, the largest by share; at least 1
@@ -46,46 +61,77 @@ class StoreCollector(Collector):
         self._terms = terms
         self._top = (top_classes, top_segments)
         self._clock = clock or store.now
+        self._measured: Mapping[str, Sequence[Sample]] = {}
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         """Every metric family that has samples. A dead store shows as ``drift_monitor_store_up 0``, never as an error."""
-        found: dict[str, list[tuple[tuple[str, ...], float]]] = defaultdict(list)
-        known, now = self._read()
-        for name, labels, value in self._samples(known, now):
-            found[f"drift_monitor_{name}"].append((labels, value))
-        runs = {one.monitor: one.latest for one in known or () if one.latest is not None}
-        for metric in METRICS:
-            if metric.name not in found:
-                continue
-            if metric.kind == "counter":
-                counter = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
-                for labels, value in found[metric.name]:
-                    run = runs.get(labels[0])
-                    counter.add_metric(labels, value, exemplar=_exemplar(metric.name, labels, run) if value else None)
-                yield counter
-            else:
-                gauge = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-                for labels, value in found[metric.name]:
-                    gauge.add_metric(labels, value)
-                yield gauge
+        seen = self.read()
+        yield from families(
+            [*seen.changing, *(sample for part in seen.measured.values() for sample in part)], seen.runs
+        )
 
-    def _read(self) -> tuple[list[Overview] | None, datetime | None]:
+    def read(self) -> Seen:
+        """What the store holds now."""
         try:
             self._store.check()
             known, now = self._store.overview(), self._clock()
+            shown = [one for one in known if self._terms is None or one.monitor in self._terms]
+            self._remember([one.latest for one in shown if one.latest is not None])
         except StoreError:
-            return None, None
-        return [one for one in known if self._terms is None or one.monitor in self._terms], now
+            return Seen((("build_info", (__version__,), 1), ("store_up", (), 0)), {}, {})
+        runs = {one.monitor: one.latest for one in shown if one.latest is not None}
+        return Seen(
+            tuple(self._changing(shown, now)), {_key(run): self._measured[_key(run)] for run in runs.values()}, runs
+        )
 
-    def _samples(self, known: list[Overview] | None, now: datetime | None) -> Iterator[Sample]:
+    def _remember(self, runs: Sequence[Run]) -> None:
+        """Samples of what was measured in these runs and in no others; scrapes at the same time do the same work twice."""
+        known = self._measured
+        missing = [run for run in runs if _key(run) not in known]
+        found = self._store.measured([run.id for run in missing]) if missing else {}
+        fresh = {
+            _key(run): tuple(
+                (name, (run.monitor, *labels), value)
+                for name, labels, value in of_measurements(found.get(run.id, ()), *self._top)
+            )
+            for run in missing
+        }
+        self._measured = {key: known[key] if key in known else fresh[key] for key in map(_key, runs)}
+
+    def _changing(self, shown: Sequence[Overview], now: datetime) -> Iterator[Sample]:
         yield "build_info", (__version__,), 1
-        yield "store_up", (), known is not None
-        for one in known or ():
+        yield "store_up", (), 1
+        for one in shown:
             if self._terms is not None:
                 for name, labels, value in _of_terms(self._terms[one.monitor]):
                     yield name, (one.monitor, *labels), value
-            for name, labels, value in _of_monitor(one, now, *self._top):
+            for name, labels, value in _of_monitor(one, now, self._top[0]):
                 yield name, (one.monitor, *labels), value
+
+
+def families(samples: Iterable[Sample], runs: Mapping[str, Run]) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+    """Samples by metric, in the order of the table; counts of runs lead to the newest of ``runs``, by monitor."""
+    found: dict[str, list[tuple[tuple[str, ...], float]]] = defaultdict(list)
+    for name, labels, value in samples:
+        found[f"drift_monitor_{name}"].append((labels, value))
+    for metric in METRICS:
+        if metric.name not in found:
+            continue
+        if metric.kind == "counter":
+            counter = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
+            for labels, value in found[metric.name]:
+                exemplar = _exemplar(metric.name, labels, runs.get(labels[0])) if value else None
+                counter.add_metric(labels, value, exemplar=exemplar)
+            yield counter
+        else:
+            gauge = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+            for labels, value in found[metric.name]:
+                gauge.add_metric(labels, value)
+            yield gauge
+
+
+def _key(run: Run) -> str:
+    return f"{run.id} {run.attempt}"
 
 
 def _exemplar(name: str, labels: tuple[str, ...], run: Run | None) -> Exemplar | None:
@@ -103,13 +149,12 @@ def _of_terms(terms: MonitorTerms) -> Iterator[Sample]:
         yield "limit_seconds", (name,), limit.total_seconds()
 
 
-def _of_monitor(one: Overview, now: datetime | None, classes: int, segments: int) -> Iterator[Sample]:
+def _of_monitor(one: Overview, now: datetime, most: int) -> Iterator[Sample]:
     yield "period_seconds", (), one.period.total_seconds()
     yield "first_seen_timestamp_seconds", (), one.first_seen.timestamp()
     if one.latest is not None:
         yield from _of_run(one.latest)
-        yield from _of_counts(one.latest.counts, classes)
-        yield from of_measurements(one.latest.measurements, classes, segments)
+        yield from _of_counts(one.latest.counts, most)
         yield "candidates", (), one.candidates
     yield from _of_progress(one, now)
     yield "runs_in_progress", (), one.running
@@ -124,11 +169,11 @@ def _of_monitor(one: Overview, now: datetime | None, classes: int, segments: int
         yield "reference_created_timestamp_seconds", (), one.reference.created_at.timestamp()
 
 
-def _of_progress(one: Overview, now: datetime | None) -> Iterator[Sample]:
+def _of_progress(one: Overview, now: datetime) -> Iterator[Sample]:
     """How far it has come, and since when it does not."""
     if one.last_success is not None:
         yield "last_success_timestamp_seconds", (), one.last_success.timestamp()
-    if one.watermark is not None and now is not None:
+    if one.watermark is not None:
         yield "watermark_timestamp_seconds", (), one.watermark.timestamp()
         yield "watermark_lag_seconds", (), (now - one.watermark).total_seconds()
     if one.latest is None or one.latest.decision is None:

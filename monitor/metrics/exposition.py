@@ -3,31 +3,89 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 
 from prometheus_client import CollectorRegistry, generate_latest, push_to_gateway
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 
 from monitor.errors import PublishError
-from monitor.metrics.collector import StoreCollector
+from monitor.metrics.collector import StoreCollector, families
+from monitor.metrics.table import METRICS
 from monitor.store import Store
-from monitor.values import MonitorTerms
+from monitor.values import MonitorTerms, Run
 
-__all__ = ["answer", "push", "render", "write_textfile"]
+__all__ = ["Exposition", "push", "render", "write_textfile"]
 
 _JOB = "drift-monitor"
 _PATIENCE = 10.0
+_OPENMETRICS = "application/openmetrics-text"
 
 
-def answer(store: Store, accept: str, terms: Mapping[str, MonitorTerms] | None = None) -> tuple[bytes, str]:
-    """The metrics and their content type, for the formats a scraper's ``Accept`` header names.
+class Exposition:
+    """The metrics as a scraper wants them.
 
-    OpenMetrics carries exemplars: the run behind each count of runs.
+    What was measured in a run is written once for each format and kept while it is the newest of its monitor: of many monitors, that
+    is most of the text.
     """
-    encode, content_type = choose_encoder(accept)
-    return encode(StoreCollector(store, terms=terms)), content_type
+
+    def __init__(self, collector: StoreCollector) -> None:
+        self._collector = collector
+        self._written: Mapping[tuple[str, str], Mapping[str, _Family]] = {}
+
+    def prepare(self) -> None:
+        """Write all once in both formats, so that the first scrapes need not."""
+        for accept in ("", _OPENMETRICS):
+            self.answer(accept)
+
+    def answer(self, accept: str) -> tuple[bytes, str]:
+        """The metrics and their content type, for the formats that an ``Accept`` header names.
+
+        OpenMetrics carries exemplars: the run behind each count of runs.
+        """
+        encode, content_type = choose_encoder(accept)
+        seen, known = self._collector.read(), self._written
+        keys = [(content_type, key) for key in seen.measured]
+        fresh = {key: _split(encode(_Samples(seen.measured[key[1]], seen.runs))) for key in keys if key not in known}
+        others = {key: text for key, text in known.items() if key[0] != content_type and key[1] in seen.measured}
+        self._written = {**others, **{key: known[key] if key in known else fresh[key] for key in keys}}
+        parts = [_split(encode(_Samples(seen.changing, seen.runs))), *(self._written[key] for key in keys)]
+        body = "".join(_merged(metric.name, parts) for metric in METRICS)
+        return (body + ("# EOF\n" if content_type.startswith(_OPENMETRICS) else "")).encode(), content_type
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    head: str
+    lines: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Samples:
+    """Looks like a registry to an encoder."""
+
+    samples: Sequence[tuple[str, tuple[str, ...], float]]
+    runs: Mapping[str, Run]
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        yield from families(self.samples, self.runs)
+
+
+def _split(text: bytes) -> dict[str, _Family]:
+    """Families by name: their HELP and TYPE lines, and their samples."""
+    found = {}
+    for block in text.decode().removesuffix("# EOF\n").split("# HELP ")[1:]:
+        told, kind, lines = block.split("\n", 2)
+        found[told.split(" ", 1)[0].removesuffix("_total")] = _Family(f"# HELP {told}\n{kind}\n", lines)
+    return found
+
+
+def _merged(name: str, parts: Sequence[Mapping[str, _Family]]) -> str:
+    have = [part[family] for part in parts if (family := name.removesuffix("_total")) in part]
+    return have[0].head + "".join(one.lines for one in have) if have else ""
 
 
 def render(

@@ -22,7 +22,11 @@ _NEW, _EXPECTED = 5, 10
 
 
 def of_measurements(measurements: Sequence[Measurement], classes: int, segments: int) -> Iterator[Sample]:
-    """Samples by name without prefix; at most so many classes, other subjects and segments by name."""
+    """Samples by name without prefix; at most so many classes, other subjects and segments by name.
+
+    Classes within segments are left out: they would be most of all series, and stand in the run and its report.
+    """
+    measurements = [m for m in measurements if not (m.segment and m.subject.startswith(_CLASS))]
     counted = {
         m.subject.removeprefix(_CLASS): m
         for m in measurements
@@ -73,17 +77,16 @@ def interval(share: float, rows: int) -> tuple[float, float]:
 
 
 def _of_power(shown: Mapping[tuple[str, ...], Measurement]) -> Iterator[Sample]:
-    """Rows compared and what they could have shown: of each detector and segment, its measurement with most rows."""
-    most: dict[tuple[str, str], Measurement] = {}
+    """Rows compared in each segment, those of the measurement with most, and what they could have shown."""
+    most: dict[str, Measurement] = {}
     able: dict[tuple[str, str], float] = {}
     for (detector, _, segment), m in shown.items():
-        key = detector, segment
-        most[key] = max(most.get(key, m), m, key=lambda one: one.n_current)
+        most[segment] = max(most.get(segment, m), m, key=lambda one: one.n_current)
         if "detectable_share" in m.detail:
-            able[key] = max(able.get(key, 0.0), m.detail["detectable_share"])
-    for (detector, segment), m in most.items():
-        yield "rows", (detector, segment, "reference"), m.n_reference
-        yield "rows", (detector, segment, "current"), m.n_current
+            able[detector, segment] = max(able.get((detector, segment), 0.0), m.detail["detectable_share"])
+    for segment, m in most.items():
+        yield "rows", (segment, "reference"), m.n_reference
+        yield "rows", (segment, "current"), m.n_current
     for key, share in able.items():
         yield "detectable_ratio", key, share
 

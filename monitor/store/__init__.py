@@ -6,7 +6,7 @@ store must come from one clock: :meth:`Store.now` reads the database's, which al
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -27,7 +27,7 @@ from monitor.store.entries import (
     ReferenceVersion,
 )
 from monitor.store.tables import runs
-from monitor.values import Baseline, Calibration, Candidate, Decision, Draft, Export, Run, Window
+from monitor.values import Baseline, Calibration, Candidate, Decision, Draft, Export, Measurement, Run, Window
 
 __all__ = [
     "Claim",
@@ -233,6 +233,11 @@ class Store:
         """All that is shown about each monitor, read at one moment, by name."""
         with self._database.read() as connection:
             return overview.overview(connection)
+
+    def measured(self, run_ids: Collection[str]) -> dict[str, Sequence[Measurement]]:
+        """What was measured in each of these runs, single classes within segments left out."""
+        with self._database.read() as connection:
+            return dict(history.measured_of(connection, list(run_ids), classes_within_segments=False))
 
     # --- labels, references, baselines -------------------------------------------------------------------------------
 

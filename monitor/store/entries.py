@@ -112,7 +112,7 @@ class ReferenceVersion:
 class Overview:
     """All that is worth showing about one monitor, read at one moment.
 
-    latest      newest finished run, done or failed, without its candidates
+    latest      newest finished run, done or failed, without its candidates and measurements
     watermark   end of the newest window that is done
     running     windows being worked on
     runs        attempts ever made, by how they ended: done, failed, abandoned

@@ -12,9 +12,9 @@ from sqlalchemy.engine import Connection, Row
 
 from monitor.store import rows
 from monitor.store.tables import candidates, decisions, measurements, runs
-from monitor.values import Decision, Run, RunStatus, Window
+from monitor.values import Decision, Measurement, Run, RunStatus, Window
 
-__all__ = ["history", "latest", "run", "runs_of", "watermark"]
+__all__ = ["history", "latest", "measured_of", "run", "runs_of", "watermark"]
 
 _FINISHED = (RunStatus.DONE.value, RunStatus.FAILED.value)
 # Below the number of parameters that either database takes in one statement.
@@ -24,25 +24,40 @@ T = TypeVar("T")
 
 
 def _children(
-    connection: Connection, table: sa.Table, ids: Sequence[str], make: Callable[[Row[Any]], T]
+    connection: Connection,
+    table: sa.Table,
+    ids: Sequence[str],
+    make: Callable[[Row[Any]], T],
+    which: sa.ColumnElement[bool] | None = None,
 ) -> dict[str, list[T]]:
     found: dict[str, list[T]] = defaultdict(list)
     order = [table.c.position] if "position" in table.c else []
     for first in range(0, len(ids), _CHUNK):
         query = sa.select(table).where(table.c.run_id.in_(ids[first : first + _CHUNK])).order_by(*order)
+        query = query if which is None else query.where(which)
         for row in connection.execute(query):
             found[row.run_id].append(make(row))
     return found
 
 
-def _whole(connection: Connection, found: Iterable[Row[Any]], *, with_candidates: bool = True) -> list[Run]:
+def _whole(
+    connection: Connection, found: Iterable[Row[Any]], *, with_candidates: bool = True, with_measurements: bool = True
+) -> list[Run]:
     """Runs with all that belongs to them, in a fixed number of statements."""
     heads = list(found)
     ids = [row.id for row in heads]
-    measured = _children(connection, measurements, ids, rows.measurement_of)
+    measured = measured_of(connection, ids if with_measurements else [])
     decided = _children(connection, decisions, ids, rows.decision_of)
     proposed = _children(connection, candidates, ids if with_candidates else [], rows.candidate_of)
     return [rows.run_of(row, measured[row.id], next(iter(decided[row.id]), None), proposed[row.id]) for row in heads]
+
+
+def measured_of(
+    connection: Connection, ids: Sequence[str], *, classes_within_segments: bool = True
+) -> dict[str, list[Measurement]]:
+    """Measurements by the id of their run."""
+    of_all = sa.or_(measurements.c.segment == "", measurements.c.subject.not_like("class:%"))
+    return _children(connection, measurements, ids, rows.measurement_of, None if classes_within_segments else of_all)
 
 
 def run(connection: Connection, which: sa.ColumnElement[bool]) -> Run | None:
@@ -70,7 +85,7 @@ def runs_of(
     return _whole(connection, connection.execute(query), with_candidates=with_candidates)
 
 
-def latest(connection: Connection) -> list[Run]:
+def latest(connection: Connection, *, with_measurements: bool = True) -> list[Run]:
     """Newest finished run of each monitor, by name, without candidates."""
     newest = (
         sa.select(runs.c.monitor, sa.func.max(runs.c.window_start).label("window_start"))
@@ -81,7 +96,8 @@ def latest(connection: Connection) -> list[Run]:
     same = sa.and_(runs.c.monitor == newest.c.monitor, runs.c.window_start == newest.c.window_start)
     found = connection.execute(sa.select(runs).join(newest, same))
     # Sorted here: databases differ in how they order text.
-    return sorted(_whole(connection, found, with_candidates=False), key=lambda one: one.monitor)
+    whole = _whole(connection, found, with_candidates=False, with_measurements=with_measurements)
+    return sorted(whole, key=lambda one: one.monitor)
 
 
 def history(connection: Connection, monitor: str, before: datetime, limit: int) -> list[tuple[Window, Decision]]:

@@ -23,7 +23,7 @@ Pairs = dict[str, dict[tuple[str, str], int]]
 
 def overview(connection: Connection) -> list[Overview]:
     """One entry per monitor, by name."""
-    newest = {run.monitor: run for run in latest(connection)}
+    newest = {run.monitor: run for run in latest(connection, with_measurements=False)}
     attempts, running = _attempts(connection)
     proposed = _proposed(connection, [run.id for run in newest.values()])
     labelled = _labelled(connection)
