@@ -15,6 +15,8 @@ from broken_shop import DAY, SECRET, built_shop, drifting, jsonl, secret_rows, s
 from conftest import free_port
 from shop import window
 
+from monitor.metrics import render
+
 __all__ = ["built_shop", "shop"]
 
 GOOD = secret_rows()
