@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
+from boards import board
 from grafana_foundation_sdk.builders import dashboard
-from parts import (
-    PAGES,
-    RED,
-    STATE_TEXTS,
-    STATES,
-    Column,
-    Query,
-    at_one,
-    board,
-    limit,
-    lines,
-    names,
-    newest,
-    number,
-    rows_of,
-    since,
-    state_code,
-    thresholds,
-    timeline,
-)
+from parts import PAGES, RED, STATE_TEXTS, Column, Query, at_one, lines, names, number, rows_of, thresholds, timeline
+from queries import STATES, left_of_budget, limit, newest, owner, since, state_code
 
-__all__ = ["LATE", "fleet", "left_of_budget", "owner"]
+__all__ = ["fleet"]
 
 
 def over(name: str) -> str:
     return f"> on (monitor) {limit(name)}"
-
-
-def owner() -> str:
-    """1 for each monitor, its owner as a label; one owner where replicas disagree in the middle of an update."""
-    return f"topk by (monitor) (1, {newest('info', 'owner')})"
 
 
 def _why(reason: str, expr: str) -> str:
@@ -52,13 +30,6 @@ _REASONS = {
     "cannot send": f"max by (monitor) ({since('outbox_oldest', 'kind', 'destination')}) {over('outbox_wait')}",
 }
 ATTENTION = " or ".join(_why(reason, expr) for reason, expr in _REASONS.items())
-
-
-def left_of_budget() -> str:
-    """Share of a year's false alarms that the looks of the last year, or since the baseline, have not used."""
-    spent, allowed = newest("false_alarms_expected"), newest("false_alarms_allowed_per_year")
-    before = newest("false_alarms_expected", ago=" offset 1y")
-    return f"clamp_min(1 - ({spent} - (({before} <= {spent}) or {spent} * 0)) / {allowed}, 0)"
 
 
 def fleet() -> dashboard.Dashboard:

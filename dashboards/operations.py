@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from fleet import owner
+from boards import board
 from grafana_foundation_sdk.builders import dashboard
-from parts import (
-    GREEN,
-    GREY,
-    RED,
-    Column,
-    Query,
-    at_one,
-    board,
-    limit,
-    lines,
-    names,
-    newest,
-    number,
-    painted,
-    rows_of,
-    since,
-    thresholds,
-    timeline,
-)
+from parts import GREEN, GREY, RED, Column, Query, at_one, lines, names, number, painted, rows_of, thresholds, timeline
+from queries import limit, newest, owner, raised, since
 
 __all__ = ["operations"]
 
@@ -54,12 +37,6 @@ def operations() -> dashboard.Dashboard:
         for panel in panels:
             made = made.with_panel(panel)
     return made
-
-
-def _raised(metric: str, *by: str, where: str = "", over: str = "$__rate_interval") -> str:
-    """How much a counter rose; every replica counts the same, so the largest is taken."""
-    chosen = ",".join(filter(None, ['monitor=~"$monitor"', where]))
-    return f"max by ({', '.join(('monitor', *by))}) (increase(drift_monitor_{metric}_total{{{chosen}}}[{over}]))"
 
 
 def _now() -> list[object]:
@@ -126,7 +103,7 @@ def _runs() -> list[object]:
             "Runs ended",
             "How many attempts to run a window ended, and how: done, failed, or abandoned by a process that died.",
             "none",
-            Query(f"sum by (status) ({_raised('runs', 'status')})", "{{status}}"),
+            Query(f"sum by (status) ({raised('runs', 'status')})", "{{status}}"),
             empty=NO_RUN,
             bars=True,
             stacked=True,
@@ -158,7 +135,7 @@ def _runs() -> list[object]:
                 Column("Value #C", "Since success", "s", width=120),
             ),
             Query(
-                f"(sum by (monitor) ({_raised('runs', 'status', where=FAILED, over='$__range')}) > 0) "
+                f"(sum by (monitor) ({raised('runs', 'status', where=FAILED, over='$__range')}) > 0) "
                 f"* on (monitor) group_left (owner) {owner()}"
             ),
             Query(f"({since('failing_since')}) * on (monitor) group_left (owner) {owner()}"),
@@ -242,7 +219,7 @@ def _outbox() -> list[object]:
             "Tickets and exports that could not be sent, each try.",
             "none",
             Query(
-                f"sum by (kind, destination) ({_raised('publish_failures', 'kind', 'destination')})",
+                f"sum by (kind, destination) ({raised('publish_failures', 'kind', 'destination')})",
                 "{{kind}} to {{destination}}",
             ),
             empty="Nothing sent yet",

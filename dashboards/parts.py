@@ -18,8 +18,6 @@ from grafana_foundation_sdk.builders import (
 )
 from grafana_foundation_sdk.models import common as looks
 from grafana_foundation_sdk.models.dashboard import (
-    DashboardCursorSync,
-    DashboardLinkType,
     DataTransformerConfig,
     DynamicConfigValue,
     FieldColorModeId,
@@ -28,76 +26,38 @@ from grafana_foundation_sdk.models.dashboard import (
     ThresholdsMode,
     ValueMap,
     ValueMappingResult,
-    VariableRefresh,
-    VariableSort,
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from queries import CODE, STATES
 
 __all__ = [
-    "CODE",
+    "BLUE",
     "GREEN",
     "GREY",
     "PAGES",
     "RED",
-    "STATES",
+    "SOURCE",
+    "STATE_TEXTS",
+    "YELLOW",
     "Column",
     "Query",
-    "annotation",
+    "at_one",
     "band",
     "bar_chart",
-    "board",
     "dashed",
-    "limit",
     "lines",
     "names",
-    "newest",
     "number",
     "painted",
     "rows_of",
-    "since",
-    "state_code",
+    "thresholds",
     "timeline",
 ]
 
-GREEN, YELLOW, BLUE, RED, GREY, PURPLE = "green", "yellow", "blue", "red", "#8e8e8e", "purple"
-STATES = {
-    "stable": GREEN,
-    "watch": YELLOW,
-    "recovering": BLUE,
-    "insufficient": GREY,
-    "drifted": RED,
-    "failed": PURPLE,
-}
-"""States and their colours, the one that asks most of people last: its number is what panels draw."""
-
-CODE = {state: number for number, state in enumerate(STATES)}
+GREEN, YELLOW, BLUE, RED, GREY = "green", "yellow", "blue", "red", STATES["insufficient"]
 SOURCE = looks.DataSourceRef(type_val="prometheus", uid="${datasource}")
 MONITOR = "/d/drift-monitor-monitor?var-datasource=${datasource}&var-monitor=${__value.text}&${__url_time_range}"
 PAGES = "${pages}/"
-
-
-def newest(metric: str, *by: str, where: str = "", ago: str = "") -> str:
-    """The metric of the chosen monitors, once, however many replicas serve it."""
-    chosen = ",".join(filter(None, ['monitor=~"$monitor"', where]))
-    kept = ", ".join(("monitor", *by))
-    return f"max by ({kept}) (drift_monitor_{metric}{{{chosen}}}{ago})"
-
-
-def limit(name: str) -> str:
-    """How long something may last, by the settings of each monitor."""
-    return newest("limit_seconds", where=f'limit="{name}"')
-
-
-def since(metric: str, *by: str) -> str:
-    """Seconds that have passed since the time that the metric says."""
-    return f"time() - {newest(f'{metric}_timestamp_seconds', *by)}"
-
-
-def state_code() -> str:
-    """The state of each monitor as its number in ``CODE``."""
-    each = {n: newest("state", where=f'state="{state}"') for state, n in CODE.items()}
-    coded = " or ".join(f'label_replace({held} * {n}, "state", "{n}", "", "")' for n, held in each.items())
-    return f"max by (monitor) ({coded})"
 
 
 @dataclass(frozen=True)
@@ -149,6 +109,7 @@ STATE_TEXTS = painted({str(number): (state, STATES[state]) for state, number in 
 
 
 def thresholds(*steps: tuple[float | None, str]) -> dashboard.ThresholdsConfig:
+    """Colours from these values on, the first from below all."""
     made = [Threshold(value=value, color=color) for value, color in steps]
     return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(made)
 
@@ -349,42 +310,3 @@ def bar_chart(
     return _overridden(
         made, {name: {"color": {"mode": "fixed", "fixedColor": color}} for name, color in values.items()}
     )
-
-
-def annotation(name: str, color: str, expr: str, title: str, text: str, *, at_value: bool = False) -> Any:
-    """Marks in every graph; ``at_value`` puts each at the time that is its value in milliseconds."""
-    made = dashboard.AnnotationQuery().name(name).datasource(SOURCE).enable(True).icon_color(color).expr(expr)
-    made = made.target(Query(expr).target(0, instant=False, as_table=False))
-    return made.title_format(title).text_format(text).step("60s").use_value_for_time(at_value)
-
-
-def _picked(name: str, label: str, told: str, query: str, *, several: bool) -> dashboard.QueryVariable:
-    made = dashboard.QueryVariable(name).label(label).description(told).datasource(SOURCE).definition(query)
-    made = made.query(query).refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-    return made.sort(VariableSort.ALPHABETICAL_ASC).multi(several).include_all(several)
-
-
-def board(uid: str, title: str, told: str, *, since: str, one_monitor: bool = False) -> dashboard.Dashboard:
-    """An empty dashboard with the variables and links that all have in common."""
-    made = dashboard.Dashboard(title).uid(f"drift-monitor-{uid}").description(told).tags(["drift-monitor"])
-    made = made.time(since, "now").refresh("5m").timezone("browser").readonly().tooltip(DashboardCursorSync.CROSSHAIR)
-    made = made.annotations([]).with_variable(
-        dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
-    )
-    owners = _picked(
-        "owner", "Owner", "Who looks after the monitors.", "label_values(drift_monitor_info, owner)", several=True
-    )
-    chosen = 'label_values(drift_monitor_info{owner=~"$owner"}, monitor)'
-    monitors = _picked("monitor", "Monitor", "Monitors of these owners.", chosen, several=not one_monitor)
-    made = made.with_variable(owners).with_variable(monitors)
-    if one_monitor:
-        classes = 'label_values(drift_monitor_class_share_ratio{monitor=~"$monitor"}, class)'
-        made = made.with_variable(
-            _picked("class", "Class", "The class whose share is drawn over time.", classes, several=False)
-        )
-    pages = dashboard.TextBoxVariable("pages").label("Pages at").description("Where drift-monitor serves its pages.")
-    made = made.with_variable(pages.default_value("http://localhost:9464"))
-    links = dashboard.DashboardLink("drift-monitor").type(DashboardLinkType.DASHBOARDS).tags(["drift-monitor"])
-    made = made.link(links.keep_time(True).icon("external link").tooltip("The other dashboards of drift-monitor"))
-    page = dashboard.DashboardLink("Pages").type(DashboardLinkType.LINK).url(PAGES).target_blank(True)
-    return made.link(page.icon("doc").tooltip("Monitors, runs with their reports, tickets and candidates"))

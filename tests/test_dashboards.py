@@ -59,7 +59,7 @@ def test_making_them_again_changes_nothing(tmp_path):
 
 
 def test_every_state_has_a_number_and_a_colour():
-    program = f"import sys; sys.path.insert(0, {str(FOLDER)!r}); import parts; print(*parts.STATES)"
+    program = f"import sys; sys.path.insert(0, {str(FOLDER)!r}); import queries; print(*queries.STATES)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) == {state.value for state in State}
 

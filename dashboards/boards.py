@@ -1,0 +1,55 @@
+"""What all dashboards have in common: variables, links, annotations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DashboardLinkType,
+    VariableRefresh,
+    VariableSort,
+)
+from parts import PAGES, SOURCE, Query
+
+__all__ = ["annotation", "board"]
+
+
+def annotation(name: str, color: str, expr: str, title: str, text: str, *, at_value: bool = False) -> Any:
+    """Marks in every graph; ``at_value`` puts each at the time that is its value in milliseconds."""
+    made = dashboard.AnnotationQuery().name(name).datasource(SOURCE).enable(True).icon_color(color).expr(expr)
+    made = made.target(Query(expr).target(0, instant=False, as_table=False))
+    return made.title_format(title).text_format(text).step("60s").use_value_for_time(at_value)
+
+
+def _picked(name: str, label: str, told: str, query: str, *, several: bool) -> dashboard.QueryVariable:
+    made = dashboard.QueryVariable(name).label(label).description(told).datasource(SOURCE).definition(query)
+    made = made.query(query).refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+    return made.sort(VariableSort.ALPHABETICAL_ASC).multi(several).include_all(several)
+
+
+def board(uid: str, title: str, told: str, *, since: str, one_monitor: bool = False) -> dashboard.Dashboard:
+    """An empty dashboard with the variables and links that all have in common."""
+    made = dashboard.Dashboard(title).uid(f"drift-monitor-{uid}").description(told).tags(["drift-monitor"])
+    made = made.time(since, "now").refresh("5m").timezone("browser").readonly().tooltip(DashboardCursorSync.CROSSHAIR)
+    made = made.annotations([]).with_variable(
+        dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
+    )
+    owners = _picked(
+        "owner", "Owner", "Who looks after the monitors.", "label_values(drift_monitor_info, owner)", several=True
+    )
+    chosen = 'label_values(drift_monitor_info{owner=~"$owner"}, monitor)'
+    monitors = _picked("monitor", "Monitor", "Monitors of these owners.", chosen, several=not one_monitor)
+    made = made.with_variable(owners).with_variable(monitors)
+    if one_monitor:
+        classes = 'label_values(drift_monitor_class_share_ratio{monitor=~"$monitor"}, class)'
+        made = made.with_variable(
+            _picked("class", "Class", "The class whose share is drawn over time.", classes, several=False)
+        )
+    pages = dashboard.TextBoxVariable("pages").label("Pages at").description("Where drift-monitor serves its pages.")
+    made = made.with_variable(pages.default_value("http://localhost:9464"))
+    links = dashboard.DashboardLink("drift-monitor").type(DashboardLinkType.DASHBOARDS).tags(["drift-monitor"])
+    made = made.link(links.keep_time(True).icon("external link").tooltip("The other dashboards of drift-monitor"))
+    page = dashboard.DashboardLink("Pages").type(DashboardLinkType.LINK).url(PAGES).target_blank(True)
+    return made.link(page.icon("doc").tooltip("Monitors, runs with their reports, tickets and candidates"))
