@@ -326,8 +326,8 @@ def _segments() -> list[object]:
                 Query(newest(name, "segment", where=chosen))
                 for name in ("effect", "effect_low", "effect_high", "p_value")
             ),
-            Query(newest("rows", "segment", where=f'{per},data="current"')),
-            Query(newest("rows", "segment", where=f'{per},data="reference"')),
+            Query(newest("rows", "segment", where='segment!="",data="current"')),
+            Query(newest("rows", "segment", where='segment!="",data="reference"')),
             Query(newest("detectable_ratio", "segment", where=per)),
             empty="No segments: name columns in fields.segments",
             sort="New kind",
