@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 
 from monitor.desk import Desk, Monitor
 from monitor.selection import Answers
-from monitor.values import SEGMENT_PREFIX, Candidate, Dataset, Reference, record_schema
+from monitor.selection.flips import rate_interval
+from monitor.selection.mixture import RANDOM
+from monitor.values import SEGMENT_PREFIX, Candidate, Dataset, Estimate, Reference, record_schema
 
-__all__ = ["answers_of", "as_dataset"]
+__all__ = ["Audit", "answers_of", "as_dataset", "audit_of"]
 
 
 def answers_of(monitor: Monitor, reference: Reference, desk: Desk) -> Answers | None:
@@ -19,6 +23,36 @@ def answers_of(monitor: Monitor, reference: Reference, desk: Desk) -> Answers | 
     labelled = desk.store.labelled_candidates(monitor.name, embedder=reference.embedder)
     found = [c for c in labelled if c.record_id not in known and c.vector is not None and len(c.vector) == size]
     return Answers(as_dataset(found, reference), monitor.junk) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """How the model did on records drawn at random from windows that drifted: an unbiased view of it on that traffic.
+
+    right  of ``told``, those whose label is what the model had predicted
+    junk   further ones that were called junk
+    """
+
+    right: int
+    told: int
+    junk: int
+
+    @property
+    def accuracy(self) -> Estimate:
+        """Share that was right, with its 95 % interval."""
+        return rate_interval(self.right, self.told)
+
+
+def audit_of(monitor: Monitor, reference: Reference, desk: Desk) -> Audit | None:
+    """Labels of the random share that the reference does not hold yet; ``None`` when there are none with a prediction."""
+    known = set(reference.everything.ids)
+    drawn = [
+        c
+        for c in desk.store.labelled_candidates(monitor.name, embedder=reference.embedder)
+        if c.strategy == RANDOM and c.predicted is not None and c.record_id not in known
+    ]
+    told = [c for c in drawn if c.label not in monitor.junk]
+    return Audit(sum(c.label == c.predicted for c in told), len(told), len(drawn) - len(told)) if drawn else None
 
 
 def as_dataset(found: list[Candidate], reference: Reference) -> Dataset:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from monitor.answers import answers_of
+from monitor.answers import Audit, answers_of, audit_of
 from monitor.desk import Desk, Monitor
 from monitor.embedders import Progress
 from monitor.embedders.comparable import check_dimension
@@ -40,6 +40,7 @@ class Prospect:
     additions  their weights, and which of them another person should check
     risks      share of part A of the protected set that each label alone would break
     targets    what a single model should imitate; ``None`` without a head
+    audit      how the model did on the random share; ``None`` before any of it is labelled
     """
 
     pool: Pool
@@ -48,6 +49,7 @@ class Prospect:
     additions: Additions
     risks: Mapping[str, float]
     targets: Targets | None
+    audit: Audit | None
 
 
 def prospect(
@@ -75,7 +77,8 @@ def prospect(
     risks = _risks(pool, told)
     by_record = dict(zip(told.ids, risks.tolist(), strict=True))
     expected = forecast(pool, (), monitor.negative_flips, rng)
-    return Prospect(pool, told, expected, added_weights(told.ids, risks), by_record, _targets(pool))
+    additions, audit = added_weights(told.ids, risks), audit_of(monitor, reference, desk)
+    return Prospect(pool, told, expected, additions, by_record, _targets(pool), audit)
 
 
 def _risks(pool: Pool, told: Dataset) -> FloatArray:

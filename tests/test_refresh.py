@@ -105,6 +105,7 @@ def test_the_verdict_in_words_and_as_json(told, drift_monitor):
     assert (code, err.strip()) == (0, "")
     assert "accuracy on the new traffic changes by +" in out
     assert "with the incumbent bonus: turned wrong" in out
+    assert "the model on all of this traffic, by the random share" in out
     assert f"{len(told[3]) - 2} useful of {len(told[3])}" in out
     code, out, _ = drift_monitor("refresh", "verdict", "--json", "--window", "2026-03-03")
     found = json.loads(out)
@@ -112,6 +113,13 @@ def test_the_verdict_in_words_and_as_json(told, drift_monitor):
     assert found["labels"] == len(told[3]) - 2
     assert found["plain"]["flips"] <= found["plain"]["right"]
     assert found["guarded"]["flips"] <= found["plain"]["flips"]
+    drawn = [c for c in told[1].candidates if c.strategy == "random"]
+    kept = [c for c in drawn if told[3][c.record_id] != "spam"]
+    right = sum(told[3][c.record_id] == c.predicted for c in kept)
+    assert drawn
+    assert found["audit"]["accuracy"]["low"] < right / len(kept) < found["audit"]["accuracy"]["high"]
+    assert (found["audit"]["right"], found["audit"]["told"]) == (right, len(kept))
+    assert found["audit"]["junk"] == len(drawn) - len(kept)
     assert not any(c.text in out for c in told[1].candidates)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from monitor.answers import Audit
 from monitor.cli.console import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -77,6 +79,8 @@ def verdict(
             f"{len(found.additions.ids)} useful of {0 if found.pool.answers is None else len(found.pool.answers.data)}",
         )
     ]
+    if found.audit is not None:
+        rows.append(("the model on all of this traffic, by the random share", _audited(found.audit)))
     for name, one in (("plain refit", expected.plain), ("with the incumbent bonus", expected.guarded)):
         if one is not None:
             rows.append(
@@ -96,6 +100,12 @@ def verdict(
             ["record", ">might break"],
             [(r, f"{100 * found.risks[r]:.2f} %") for r in sorted(second, key=lambda r: -found.risks[r])[:_LISTED]],
         )
+
+
+def _audited(audit: Audit) -> str:
+    low, high = 100 * audit.accuracy.low, 100 * audit.accuracy.high
+    junk = f", and {audit.junk} junk" if audit.junk else ""
+    return f"{audit.right} of {audit.told} right ({low:.0f} to {high:.0f} %){junk}"
 
 
 def export(
@@ -137,6 +147,7 @@ def _told(run: Run, found: Prospect) -> dict[str, object]:
         "window_start": run.window.start.isoformat(),
         "reference_version": run.reference_version,
         "labels": len(found.additions.ids),
+        "audit": None if found.audit is None else {**asdict(found.audit), "accuracy": found.audit.accuracy},
         "gain": expected.gain,
         "bonus": expected.bonus,
         **verdicts,
