@@ -29,7 +29,7 @@ from monitor.selection.batch import propose
 from monitor.store import Past
 from monitor.values import Cause, Counts, Decision, Measurement, Run, RunStatus, State, Window
 
-__all__ = ["Desk", "Monitor", "Stopped", "publish_pending", "run_window"]
+__all__ = ["Desk", "Monitor", "Stopped", "publish_pending", "run_window", "seed_of"]
 
 _log = logging.getLogger("monitor.run")
 
@@ -88,7 +88,7 @@ def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> tuple[Run, P
             reference_fingerprint=reference.fingerprint,
             embedder=reference.embedder,
         )
-        rng = np.random.default_rng(_seed(monitor.name, run.window))
+        rng = np.random.default_rng(seed_of(monitor.name, run.window))
     with steps("canary"):
         check_embedder(monitor.canary_embedder, reference)
     since = standing(monitor, run.window, reference, desk)
@@ -144,7 +144,7 @@ def _without(counts: Counts, unusable: Mapping[str, int]) -> Counts:
     return replace(counts, sampled=counts.sampled - sum(unusable.values()), rejected=rejected)
 
 
-def _seed(monitor: str, window: Window) -> int:
+def seed_of(monitor: str, window: Window) -> int:
     """One generator per run: the same window gives the same sample, numbers and ticket."""
     return int.from_bytes(hashlib.sha256(f"{monitor}|{window.start.isoformat()}".encode()).digest()[:8], "big")
 

@@ -66,6 +66,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"values", "errors", "desk", "answers", "sampling", "selection", "embedders", "whole_files"},
         {"numpy", "pyarrow"},
     ),
+    "reporting": ({"values", "picture", "pipeline", "report", "store"}, set()),
     "publish": ({"values", "errors", "decide", "desk", "report", "store", "logs"}, set()),
     "pipeline": (
         {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}

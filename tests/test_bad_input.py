@@ -165,8 +165,8 @@ def test_odd_records_are_used_or_counted_and_stop_nothing(shop):
     run = shop.run()
     assert run.counts.sampled + run.counts.empty + sum(run.counts.rejected.values()) == 125
     assert run.counts.sampled >= 123
-    for command in ("runs", "show", "report"):
-        assert shop(command).code == 0
+    for command in (["runs"], ["show"], ["report", "--out", shop.folder / "report.html"], ["report", "--markdown"]):
+        assert shop(*command).code == 0
 
 
 def test_ids_that_occur_twice_are_one_record(shop):

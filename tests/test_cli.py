@@ -128,10 +128,18 @@ def test_the_whole_loop(drift_monitor, shop):
     shown = drift_monitor("show")[1]
     assert "Content has moved" in shown
     assert "embeddings within classes" in shown
-    report = drift_monitor("report")[1]
+    report = drift_monitor("report", "--markdown")[1]
     assert report.startswith("# shop: content and class balance drift since 2026-03-04\n")
-    assert drift_monitor("report", "--window", "2026-03-04", "-o", shop / "report.md")[0] == 0
+    assert drift_monitor("report", "--markdown", "--window", "2026-03-04", "-o", shop / "report.md")[0] == 0
     assert (shop / "report.md").read_text() == report
+    code, out, _ = drift_monitor("report", "latest", "--out", shop / "report.html")
+    assert (code, out.split(":")[0]) == (0, str(shop / "report.html"))
+    page = (shop / "report.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert drift_monitor("report", runs[0]["id"], "--out", "-")[1] == page
+    assert drift_monitor("report", "nobody", "--out", "-")[0] == 2
+    assert drift_monitor("report", runs[0]["id"], "--window", "2026-03-04")[0] == 2
+    assert drift_monitor("report", "--out", shop / "nowhere" / "report.html")[0] == 2
 
     listed = json.loads(drift_monitor("tickets", "--json")[1])
     assert [(item["kind"], item["status"]) for item in listed] == [("ticket", "sent"), ("export", "sent")]

@@ -1,9 +1,7 @@
-"""Commands that look at what was saved: runs, show, report, tickets."""
+"""Commands that look at what was saved: runs, show, tickets."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,10 +23,8 @@ from monitor.cli.console import (
     without_texts,
     worker_name,
 )
-from monitor.cli.reference import load_reference
 from monitor.errors import ConfigError
 from monitor.pipeline import Desk, publish_pending
-from monitor.report import ticket_body, ticket_title
 from monitor.settings import Settings
 from monitor.store import Store
 from monitor.values import Run, State
@@ -155,26 +151,6 @@ def show(
     table("Measurements", ["detector", "subject", "segment", ">effect", "95 % interval", ">p"], rows)
 
 
-def report(
-    config_path: ConfigOption = DEFAULT_CONFIG,
-    monitor: MonitorOption = None,
-    window: WindowOption = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of stdout.")] = None,
-) -> None:
-    """Write a run's report in Markdown, as its ticket has it."""
-    settings = settings_of(config_path)
-    with open_current_store(settings) as store:
-        run = find_run(settings, store, monitor, window)
-        if run.reference_version is None or run.decision is None:
-            raise ConfigError(f"the run of {run.window} has nothing to report: {run.error or run.status}")
-        reference = load_reference(settings, store, run.monitor, run.reference_version)
-    text = f"# {ticket_title(run.monitor, run.decision, run.window.start.date().isoformat())}\n\n{ticket_body(run, reference)}\n"
-    if output is None:
-        sys.stdout.write(text)
-    else:
-        output.write_text(text, encoding="utf-8")
-
-
 def tickets(
     config_path: ConfigOption = DEFAULT_CONFIG,
     monitor: MonitorOption = None,
@@ -202,5 +178,4 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     app.command("runs")(runs)
     app.command("show")(show)
-    app.command("report")(report)
     app.command("tickets")(tickets)

@@ -239,7 +239,7 @@ class Play:
         for words in (
             "runs",
             f"show --window {window_of(topic).start:%Y-%m-%d}",
-            f"report --window {window_of(topic).start:%Y-%m-%d}",
+            f"report --window {window_of(topic).start:%Y-%m-%d} --out report.html",
             "tickets",
             "serve",
         ):

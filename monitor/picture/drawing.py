@@ -24,7 +24,7 @@ Excerpts = Literal["none", "candidates", "all"]
 
 _MOST = 2_500
 _ID, _NAME = 100, 200
-_LEAST = 0.5
+_LEAST, _LUCK = 0.3, 0.98
 
 
 def draw_picture(
@@ -100,11 +100,11 @@ def _excess(
 ) -> tuple[int, npt.NDArray[np.uint8]]:
     """From which excess on a record lies in the drifted region, and the excess of each, both in per cent.
 
-    At least half of the traffic around it is new, and more of it than 99 of 100 records of calm windows of this size would show.
+    Three tenths of the traffic around it are new, and more than 98 of 100 records of a calm window of this size would show by luck.
     """
     theirs, ours = both.vectors[~current], both.vectors[current]
     mass = drift_mass(ours, np.ones(len(ours)), theirs, np.ones(len(theirs)), bandwidth, rng)
-    by_luck = luck(theirs, np.ones(len(theirs)), len(ours), mass.typical, bandwidth, rng, 0.99)
+    by_luck = luck(theirs, np.ones(len(theirs)), len(ours), mass.typical, bandwidth, rng, _LUCK)
     excess = np.zeros(len(both), dtype=np.uint8)
     excess[current] = np.floor(100 * np.clip(mass.excess, 0.0, 1.0))
     return int(np.ceil(100 * min(max(_LEAST, by_luck), 1.0))), excess
