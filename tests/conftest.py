@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -17,7 +18,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from filelock import FileLock
+from rich.console import Console
 
+from monitor.demo.play import Play
 from monitor.store import Store
 
 # Read by huggingface_hub when it is imported, so a fixture would come too late.
@@ -156,3 +160,20 @@ def prometheus_server(tmp_path: Path) -> Iterator[Callable[..., str]]:
     for server in running:
         server.terminate()
         server.wait(30)
+
+
+@pytest.fixture(scope="session")
+def performance(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the demo, played once for all test processes; ``said.json`` beside it holds what it said and whether as scripted."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with FileLock(shared / "demo.lock"):
+        if not (shared / "said.json").exists():
+            stage = Console(file=io.StringIO(), width=160)
+            play = Play(shared / "demo", stage)
+            play.perform()
+            as_scripted = play.review()
+            play.look_further()
+            said = {"as_scripted": as_scripted, "said": stage.file.getvalue()}  # type: ignore[attr-defined]
+            (shared / "said.json").write_text(json.dumps(said))
+    return shared / "demo"
