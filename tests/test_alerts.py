@@ -8,17 +8,15 @@ import re
 import runpy
 import shutil
 import subprocess
-import threading
-import time
 import urllib.request
 from copy import deepcopy
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import promql_parser
 import pytest
 import yaml
-from conftest import free_port, missing, tool
+from conftest import missing, tool
+from live_alertmanager import alertmanager, mailbox, wait_for
 
 from monitor.metrics import METRICS
 from monitor.metrics.collector import _CAUSES, _KINDS
@@ -386,81 +384,6 @@ def test_a_broken_monitor_says_nothing_of_traffic():
     }
 
 
-@pytest.fixture
-def mailbox():
-    """A server that takes every message: pairs of path and JSON, with the header Authorization."""
-    got = []
-
-    class Box(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            got.append((self.path, self.headers.get("Authorization"), body))
-            answer = b'{"status": "success", "dedup_key": "x"}' if self.path == "/pager" else b"ok"
-            self.send_response(202 if self.path == "/pager" else 200)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *args):
-            """Quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Box) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", got
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def alertmanager(program, mailbox, tmp_path):
-    """The example as it is, but for addresses, secrets and the pause before the first message."""
-    secrets = tmp_path / "secrets"
-    secrets.mkdir()
-    for name, secret in {
-        "slack-url": f"{mailbox[0]}/slack",
-        "webhook-token": "hook-token",
-        "smtp-password": "unused",
-        "pagerduty-search": "key-of-search",
-        "pagerduty-platform": "key-of-platform",
-    }.items():
-        (secrets / name).write_text(secret)
-    text = ALERTMANAGER.read_text().replace("/etc/alertmanager/secrets", str(secrets))
-    text = text.replace("https://hooks.example.org/drift-monitor", f"{mailbox[0]}/hook").replace(
-        "group_wait: 1m", "group_wait: 1s"
-    )
-    text = text.replace("global:\n", f"global:\n  pagerduty_url: {mailbox[0]}/pager\n")
-    (tmp_path / "alertmanager.yml").write_text(text)
-    address = f"127.0.0.1:{free_port()}"
-    command = [program("prometheus-alertmanager"), f"--config.file={tmp_path / 'alertmanager.yml'}"]
-    command += [f"--storage.path={tmp_path / 'data'}", f"--web.listen-address={address}", "--cluster.listen-address="]
-    with (tmp_path / "log").open("wb") as log:
-        # Debian's, unpacked, finds its templates from there.
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=Path(command[0]).resolve().parents[2])
-    try:
-        wait_for(lambda: server.poll() is not None or answers(f"http://{address}/-/ready"), tmp_path / "log")
-        assert server.poll() is None, (tmp_path / "log").read_text()
-        yield f"http://{address}/api/v2/alerts"
-    finally:
-        server.terminate()
-        server.wait(30)
-
-
-def answers(url):
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except OSError:
-        return False
-
-
-def wait_for(true, log):
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline, log.read_text() if isinstance(log, Path) else log
-        time.sleep(0.05)
-
-
 def raise_alert(url, name, monitor, **labels):
     rule = ALL[name]
     annotations = {
@@ -474,35 +397,42 @@ def raise_alert(url, name, monitor, **labels):
         assert answer.status == 200
 
 
-def test_messages_arrive_whole_and_drift_is_held_back_while_the_monitor_is_broken(alertmanager, mailbox):
-    _, got = mailbox
+@pytest.fixture
+def chain(program, tmp_path):
+    """Address of a running Alertmanager's list of alerts, and the messages it sends."""
+    with mailbox() as (box, got), alertmanager(program("prometheus-alertmanager"), tmp_path, box) as address:
+        yield f"http://{address}/api/v2/alerts", got
+
+
+def test_messages_arrive_whole_and_drift_is_held_back_while_the_monitor_is_broken(chain):
+    url, got = chain
 
     def came(path, monitor):
         return [body for where, _, body in got if where == path and monitor in json.dumps(body)]
 
-    raise_alert(alertmanager, "DriftMonitorStale", "sales", owner="search")
+    raise_alert(url, "DriftMonitorStale", "sales", owner="search")
     wait_for(lambda: came("/pager", "sales") and came("/hook", "sales"), got)
-    raise_alert(alertmanager, "DriftMonitorSemanticDrift", "sales", owner="search")
-    raise_alert(alertmanager, "DriftMonitorSemanticDrift", "support", owner="search")
-    raise_alert(alertmanager, "DriftMonitorNewClass", "support", owner="search")
-    wait_for(lambda: came("/slack", "support") and came("/hook", "support"), got)
-    with urllib.request.urlopen(alertmanager, timeout=10) as answer:
+    raise_alert(url, "DriftMonitorSemanticDrift", "sales", owner="search")
+    raise_alert(url, "DriftMonitorSemanticDrift", "support", owner="search")
+    raise_alert(url, "DriftMonitorNewClass", "support", owner="search")
+    wait_for(lambda: "newclass" in str(came("/slack", "support")) and "NewClass" in str(came("/hook", "support")), got)
+    with urllib.request.urlopen(url, timeout=10) as answer:
         known = {(one["labels"]["alertname"], one["labels"]["monitor"]): one["status"] for one in json.load(answer)}
     assert known["DriftMonitorSemanticDrift", "sales"]["inhibitedBy"]
     assert known["DriftMonitorSemanticDrift", "support"]["state"] == "active"
 
     (page,) = came("/pager", "sales")
     assert page["routing_key"] == "key-of-search"
-    assert page["payload"]["description" if "description" in page["payload"] else "summary"] == "sales: it is so"
+    assert page["payload"]["summary"] == "sales: it is so"
     runbook = ALL["DriftMonitorStale"]["annotations"]["runbook_url"]
     assert page["payload"]["custom_details"]["what"].strip() == f"12.5% of it. {runbook}"
-    (chat,) = came("/slack", "support")
+    chat = came("/slack", "support")[-1]
     assert chat["channel"] == "#search-alerts"
     assert chat["attachments"][0]["title"] == "FIRING: support"
     lines = chat["attachments"][0]["text"].splitlines()
     assert lines.count("*support: it is so*") == 2
     assert f"<{ALL['DriftMonitorNewClass']['annotations']['runbook_url']}|What to do>" in lines
-    (hooked,) = came("/hook", "support")
+    hooked = came("/hook", "support")[-1]
     assert {one["labels"]["alertname"] for one in hooked["alerts"]} == {
         "DriftMonitorSemanticDrift",
         "DriftMonitorNewClass",
