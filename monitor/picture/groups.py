@@ -22,20 +22,20 @@ __all__ = ["grouped", "told"]
 Codes = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-_ROWS, _MOST = 80, 24
+_ROWS, _LEAST, _MOST = 80, 6, 24
 _AXES = 32
 _TERMS = 5
 _EXAMPLES = 3
 
 
 def grouped(vectors: Vectors, rng: np.random.Generator) -> Codes:
-    """k-means of all rows pooled, one group for about 80 rows and at most 24; it does not know which side a row comes from.
+    """k-means of all rows pooled, 6 to 24 groups, one for about 80 rows, fewer of fewer than 30; it does not know which side a row comes from.
 
     Returns
     -------
     (n,) int64 from 0
     """
-    count = min(_MOST, max(1, len(vectors) // _ROWS), len(vectors))
+    count = min(_MOST, max(_LEAST, len(vectors) // _ROWS), len(vectors) // 5)
     if count < 2:
         return np.zeros(len(vectors), dtype=np.int64)
     seed = int(rng.integers(2**31))

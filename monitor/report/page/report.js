@@ -20,8 +20,8 @@
 
   // Paper shows everything.
   let opened = [];
-  addEventListener("beforeprint", () => { opened = all("details:not([open])"); opened.forEach((d) => { d.open = true; }); });
-  addEventListener("afterprint", () => { opened.forEach((d) => { d.open = false; }); });
+  addEventListener("beforeprint", () => { opened = opened.concat(all("details:not([open])")); opened.forEach((d) => { d.open = true; }); });
+  addEventListener("afterprint", () => { opened.forEach((d) => { d.open = false; }); opened = []; });
 
   // The newest window first in sight.
   const chart = one(".chart");
