@@ -1,8 +1,9 @@
-"""Alertmanager as it runs with the example's routes, and a server that takes its messages."""
+"""Alertmanager as it runs with the example's routes, a server that takes its messages, and the oldest programs of the family."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import threading
 import time
@@ -13,12 +14,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from conftest import free_port
+from conftest import free_port, missing
 
-EXAMPLE = Path(__file__).resolve().parents[1] / "alerts" / "alertmanager.yml"
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = ROOT / "alerts" / "alertmanager.yml"
 
 Message = tuple[str, str | None, Any]
 """Path, header Authorization and JSON."""
+
+
+def oldest(name: str) -> str:
+    """A program of the oldest Prometheus family that the rules are made for."""
+    found = shutil.which(name, path=str(ROOT / ".ci-tools-old" / "usr" / "bin"))
+    if found is None:
+        missing(
+            f"no {name} of Prometheus 2.42: .ci/unpack-debian .ci-tools-old bookworm prometheus prometheus-alertmanager"
+        )
+    return found
 
 
 @contextmanager

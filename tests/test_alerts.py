@@ -15,8 +15,8 @@ from pathlib import Path
 import promql_parser
 import pytest
 import yaml
-from conftest import missing, tool
-from live_alertmanager import alertmanager, mailbox, wait_for
+from conftest import tool
+from live_alertmanager import alertmanager, mailbox, oldest, wait_for
 
 from monitor.metrics import METRICS
 from monitor.metrics.collector import _CAUSES, _KINDS
@@ -39,19 +39,7 @@ ALL = {rule["alert"]: rule for group in loaded(RULES)["groups"] for rule in grou
 @pytest.fixture(params=["newest", "oldest"])
 def program(request):
     """Finds a program of the newest Prometheus family that is unpacked, or of the oldest that the rules are made for."""
-    if request.param == "newest":
-        return tool
-
-    def oldest(name):
-        place = str(ROOT / ".ci-tools-old" / "usr" / "bin")
-        found = shutil.which(name, path=place)
-        if found is None:
-            missing(
-                f"no {name} of Prometheus 2.42: .ci/unpack-debian .ci-tools-old bookworm prometheus prometheus-alertmanager"
-            )
-        return found
-
-    return oldest
+    return tool if request.param == "newest" else oldest
 
 
 def called(*command):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import time
 import urllib.request
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import _await_ready, free_port, missing, tool
+from conftest import _await_ready, free_port, tool
+from live_alertmanager import oldest
 from live_prometheus import exposed
 from run_examples import LEASE, START, WEEK, candidate, draft, export, failed, finished, week
 
@@ -120,17 +120,6 @@ def watching(program, folder, *targets, manager=None, keep=True):
         server.wait(30)
 
 
-def newest():
-    return tool("prometheus")
-
-
-def oldest():
-    found = shutil.which("prometheus", path=str(ROOT / ".ci-tools-old" / "usr" / "bin"))
-    return found or missing(
-        "no Prometheus 2.42: .ci/unpack-debian .ci-tools-old bookworm prometheus prometheus-alertmanager"
-    )
-
-
 def read(url, what):
     with urllib.request.urlopen(f"{url}/api/v1/{what}", timeout=30) as answer:
         return json.load(answer)["data"]
@@ -140,11 +129,11 @@ def firing(url):
     return [one for one in read(url, "alerts")["alerts"] if one["state"] == "firing"]
 
 
-@pytest.fixture(scope="module", params=[newest, oldest], ids=["newest", "oldest"])
+@pytest.fixture(scope="module", params=[tool, oldest], ids=["newest", "oldest"])
 def alerts(request, tmp_path_factory):
     """All alerts that fire once the rules have been judged twice with everything in place."""
     folder = tmp_path_factory.mktemp("alerts")
-    program = request.param()
+    program = request.param("prometheus")
     with ExitStack() as stack:
         store = stack.enter_context(Store.open(f"sqlite:///{folder / 'monitor.db'}"))
         store.upgrade()
