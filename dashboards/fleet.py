@@ -93,6 +93,7 @@ def _numbers() -> list[object]:
             Query(f"sum({newest('false_alarms_expected')})", "by chance"),
             empty="no verdict yet",
             width=3,
+            overrides={"by chance": {"decimals": 1}},
         ),
     ]
 
@@ -124,15 +125,15 @@ def _attention() -> object:
 def _tickets() -> object:
     opened = since("ticket_open_since", "destination")
     columns = (
-        names(),
+        names(width=170),
         Column(
             "destination",
             "Sent to",
             looks={"links": [{"title": "Tickets of drift-monitor", "url": f"{PAGES}tickets", "targetBlank": True}]},
         ),
         Column("owner", "Owner"),
-        Column("Value #A", "Open for", "s", width=110),
-        Column("Value #B", "May wait", "s", width=110),
+        Column("Value #A", "Open for", "s", width=95),
+        Column("Value #B", "May wait", "s", width=95),
     )
     return rows_of(
         "Tickets of alarms that are on",
@@ -229,7 +230,7 @@ def _evidence() -> object:
 
 def _budget() -> object:
     columns = (
-        names(),
+        names(width=180),
         Column("Value #A", "Allowed a year", "short"),
         Column("Value #B", "By chance so far", "short"),
         Column("Value #C", "Raised so far", "none"),
@@ -252,8 +253,8 @@ def _budget() -> object:
 
 def _runs() -> object:
     columns = (
-        names(),
-        Column("Value #A", "Window until", "dateTimeAsIso"),
+        names(width=200),
+        Column("Value #A", "Window until", "dateTimeAsIso", width=170),
         Column("Value #B", "Run ended", "dateTimeFromNow"),
         Column("Value #C", "Took", "s"),
         Column("Value #D", "Records", "short"),

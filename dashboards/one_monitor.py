@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from boards import annotation, board
 from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.models.common import LegendPlacement
 from outcome import HIGH, LOW, NO_RUN, quality, refresh, trust, what
 from parts import (
     BLUE,
@@ -110,7 +111,7 @@ def _verdict() -> list[object]:
             decimals=1,
         ),
         number(
-            "Would have been seen",
+            "Would be seen",
             "The smallest share of new traffic that a window like the newest one shows in four cases of five. A calm verdict says nothing "
             "about less.",
             "percentunit",
@@ -194,12 +195,12 @@ def _change() -> list[object]:
             "correcting for how many there are. Change compares with the accepted past and raises alarms; the others compare with the training "
             "reference and are there to explain.",
             (
-                Column("detector", "Detector"),
+                Column("detector", "Detector", width=110),
                 Column("subject", "Subject"),
-                Column("Value #A", "Effect", "short", looks={"decimals": 3}),
-                Column("Value #B", "from", "short", looks={"decimals": 3}),
-                Column("Value #C", "to", "short", looks={"decimals": 3}),
-                Column("Value #D", "P-value", "short", looks={"decimals": 3}),
+                Column("Value #A", "Effect", "short", width=80, looks={"decimals": 3}),
+                Column("Value #B", "from", "short", width=80, looks={"decimals": 3}),
+                Column("Value #C", "to", "short", width=80, looks={"decimals": 3}),
+                Column("Value #D", "P-value", "short", width=95),
             ),
             *(
                 Query(newest(name, "detector", "subject", where='segment="",subject!~"class:.*"'))
@@ -268,6 +269,7 @@ def _classes() -> list[object]:
             Query(newest("class_share_ratio", where=f'{one},data="current"'), "window"),
             Query(newest("class_share_ratio", where=f'{one},data="reference"'), "reference"),
             empty="No predicted classes",
+            width=9,
             overrides={
                 **band(LOW, HIGH),
                 "window": {"color": {"mode": "fixed", "fixedColor": BLUE}},
@@ -280,7 +282,8 @@ def _classes() -> list[object]:
             "percentunit",
             Query(current, "{{class}}"),
             empty="No predicted classes",
-            width=8,
+            width=11,
+            legend_at=LegendPlacement.RIGHT,
             stacked=True,
         ),
         number(
@@ -305,6 +308,7 @@ def _segments() -> list[object]:
             "percentunit",
             Query(newest("effect", "segment", where=chosen), "{{segment}}"),
             Query(newest("tolerance_ratio"), "tolerated"),
+            width=10,
             empty="No segments: name columns in fields.segments",
             overrides={"tolerated": dashed(RED)},
         ),
@@ -313,13 +317,13 @@ def _segments() -> list[object]:
             "Each segment with its change, the 95 % interval and the p-value; how many records of it were compared with how many, and the least new "
             "traffic it would have shown. A segment with few records can hide much.",
             (
-                Column("segment", "Segment"),
+                Column("segment", "Segment", width=130),
                 Column("Value #A", "New kind", "percentunit", looks={"decimals": 1}),
                 Column("Value #B", "from", "percentunit", width=70, looks={"decimals": 1}),
                 Column("Value #C", "to", "percentunit", width=70, looks={"decimals": 1}),
-                Column("Value #D", "P-value", "short", width=85, looks={"decimals": 3}),
+                Column("Value #D", "P-value", "short", width=85),
                 Column("Value #E", "Records", "short", width=85),
-                Column("Value #F", "Compared with", "short", width=115),
+                Column("Value #F", "Compared with", "short", width=120),
                 Column("Value #G", "Would be seen", "percentunit", width=115, looks={"decimals": 1}),
             ),
             *(
@@ -330,6 +334,7 @@ def _segments() -> list[object]:
             Query(newest("rows", "segment", where='segment!="",data="reference"')),
             Query(newest("detectable_ratio", "segment", where=per)),
             empty="No segments: name columns in fields.segments",
+            width=14,
             sort="New kind",
             left_out=("monitor",),
         ),

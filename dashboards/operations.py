@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from boards import board
 from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.models.common import LegendPlacement
 from parts import GREEN, GREY, RED, Column, Query, at_one, lines, names, number, painted, rows_of, thresholds, timeline
 from queries import limit, newest, owner, raised, since
 
@@ -103,7 +104,7 @@ def _runs() -> list[object]:
             "Runs ended",
             "How many attempts to run a window ended, and how: done, failed, or abandoned by a process that died.",
             "none",
-            Query(f"sum by (status) ({raised('runs', 'status')})", "{{status}}"),
+            Query(f"sum by (status) (round({raised('runs', 'status')}))", "{{status}}"),
             empty=NO_RUN,
             bars=True,
             stacked=True,
@@ -129,20 +130,15 @@ def _runs() -> list[object]:
             "drift-monitor runs.",
             (
                 names(),
-                Column("owner", "Owner"),
-                Column("Value #A", "Ended badly", "none", width=100, looks={"decimals": 0}),
-                Column("Value #B", "Failing for", "s", width=110),
-                Column("Value #C", "Since success", "s", width=120),
+                Column("owner", "Owner", width=90),
+                Column("Value #A", "Ended badly", "none", width=95, looks={"decimals": 0}),
+                Column("Value #B", "Failing for", "s", width=95),
             ),
             Query(
-                f"(sum by (monitor) ({raised('runs', 'status', where=FAILED, over='$__range')}) > 0) "
+                f"(sum by (monitor) (round({raised('runs', 'status', where=FAILED, over='$__range')})) > 0) "
                 f"* on (monitor) group_left (owner) {owner()}"
             ),
             Query(f"({since('failing_since')}) * on (monitor) group_left (owner) {owner()}"),
-            Query(
-                f"({since('last_success')} and on (monitor) {newest('failing_since_timestamp_seconds')}) "
-                f"* on (monitor) group_left (owner) {owner()}"
-            ),
             empty="No run failed",
             width=8,
             sort="Failing for",
@@ -160,6 +156,7 @@ def _stages() -> list[object]:
             Query(f"sum by (step) ({STEPS})", "{{step}}"),
             empty=NO_RUN,
             stacked=True,
+            legend_at=LegendPlacement.RIGHT,
         ),
         lines(
             "Duration by monitor",
@@ -171,7 +168,7 @@ def _stages() -> list[object]:
         rows_of(
             "Stages of the newest run",
             "Seconds by monitor and stage, the longest first.",
-            (names(), Column("step", "Stage"), Column("Value", "Took", "s")),
+            (names(), Column("step", "Stage", width=100), Column("Value", "Took", "s", width=80)),
             Query(STEPS),
             empty=NO_RUN,
             width=8,
@@ -188,6 +185,7 @@ def _stages() -> list[object]:
             ),
             empty=NO_RUN,
             width=16,
+            log=True,
         ),
     ]
 
@@ -219,7 +217,7 @@ def _outbox() -> list[object]:
             "Tickets and exports that could not be sent, each try.",
             "none",
             Query(
-                f"sum by (kind, destination) ({raised('publish_failures', 'kind', 'destination')})",
+                f"sum by (kind, destination) (round({raised('publish_failures', 'kind', 'destination')}))",
                 "{{kind}} to {{destination}}",
             ),
             empty="Nothing sent yet",
@@ -229,7 +227,7 @@ def _outbox() -> list[object]:
         ),
         rows_of(
             "Outbox",
-            "Tickets and exports of each monitor, by where they go and what became of them. Pending: tried again by itself. Failed: set aside until a person looks.",
+            "Tickets and exports of each monitor, by where they go and what became of them. Pending: tried again by itself. Parked: set aside until a person looks.",
             (
                 names(),
                 Column("what", "What", width=80),
@@ -252,6 +250,7 @@ def _outbox() -> list[object]:
             Query(_sum_of("tickets", PENDING), "tickets"),
             Query(_sum_of("exports", PENDING), "exports"),
             empty="Nothing waits",
+            at_least=5,
         ),
     ]
 
@@ -275,7 +274,7 @@ def _versions() -> list[object]:
                 names(),
                 Column("reference_version", "Reference", width=90),
                 Column("embedder", "Embedder"),
-                Column("settings", "Settings", width=130),
+                Column("settings", "Settings", width=110),
             ),
             Query(newest("run_info", "reference_version", "embedder", "settings")),
             empty=NO_RUN,
@@ -291,5 +290,6 @@ def _versions() -> list[object]:
             empty="No exporter is scraped",
             width=5,
             height=8,
+            named=True,
         ),
     ]

@@ -22,7 +22,7 @@ from queries import limit, newest, since
 __all__ = ["HIGH", "LOW", "NO_RUN", "quality", "refresh", "trust", "what"]
 
 NO_RUN = "No verdict yet"
-LOW, HIGH = "95 % interval from", "95 % interval to"
+LOW, HIGH = "95 % interval, from", "95 % interval"
 
 
 def what() -> list[object]:
@@ -75,6 +75,7 @@ def quality() -> list[object]:
             Query(f"{spoilt} / on (monitor) group_left () ({every} > 0)", "{{kind}}"),
             empty="No run yet",
             width=8,
+            at_least=0.05,
         ),
         lines(
             "Records that could not be read",
@@ -113,7 +114,7 @@ def refresh() -> list[object]:
         ),
         rows_of(
             "Tickets and exports",
-            "How many tickets and exports there are, by where they go and what became of them. Pending: tried again by itself. Failed: set aside until "
+            "How many tickets and exports there are, by where they go and what became of them. Pending: tried again by itself. Parked: set aside until "
             "a person looks (drift-monitor tickets).",
             (
                 Column("what", "What", width=80),
@@ -180,7 +181,7 @@ def trust() -> list[object]:
             "What drift-monitor calibrate found on traffic without drift: the share of looks with p ≤ 5 %, with its 95 % interval. A test that "
             "keeps its word shows about 5 %. Far more on past windows means that traffic has a rhythm: set policy.season.",
             (
-                Column("data", "Held against itself"),
+                Column("data", "Held against itself", width=155),
                 Column("Value #A", "Measured", "percentunit", looks={"decimals": 1}),
                 Column("Value #B", "from", "percentunit", looks={"decimals": 1}),
                 Column("Value #C", "to", "percentunit", looks={"decimals": 1}),

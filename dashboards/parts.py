@@ -87,7 +87,12 @@ class Column:
 
     def properties(self) -> list[DynamicConfigValue]:
         """How this column differs from the others of its table."""
-        made = {**({"unit": self.unit} if self.unit else {}), **({"custom.width": self.width} if self.width else {})}
+        given = {
+            "unit": self.unit,
+            "custom.width": self.width,
+            "noValue": "-",
+        }
+        made = {name: value for name, value in given.items() if value}
         return [DynamicConfigValue(name, value) for name, value in {**made, **self.looks}.items()]
 
 
@@ -151,6 +156,7 @@ def number(
     decimals: int | None = None,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     fill: bool = False,
+    named: bool = False,
 ) -> stat.Panel:
     """Large numbers of this moment."""
     made = _asked(_described(stat.Panel(), title, told, unit, empty, width, height), queries, instant=True)
@@ -158,6 +164,7 @@ def number(
     made = made.graph_mode(looks.BigValueGraphMode.NONE)
     made = made.color_mode(looks.BigValueColorMode.BACKGROUND if fill else looks.BigValueColorMode.VALUE)
     made = made.thresholds(steps or thresholds((None, "text")))
+    made = made.text_mode(looks.BigValueTextMode.VALUE_AND_NAME if named else looks.BigValueTextMode.AUTO)
     made = made.mappings(list(mappings)) if mappings else made
     made = made.decimals(decimals) if decimals is not None else made
     return _overridden(made, overrides or {})
@@ -177,21 +184,29 @@ def lines(
     steps: dashboard.ThresholdsConfig | None = None,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     minimum: float | None = 0,
+    at_least: float | None = None,
+    legend_at: looks.LegendPlacement = looks.LegendPlacement.BOTTOM,
 ) -> timeseries.Panel:
-    """Series over time. A value holds until the next run, so lines are steps."""
+    """Series over time. A value holds until the next run, so lines are steps. The axis reaches ``at_least`` so far."""
     made = _asked(_described(timeseries.Panel(), title, told, unit, empty, width, height), queries)
     made = made.draw_style(looks.GraphDrawStyle.BARS if bars else looks.GraphDrawStyle.LINE)
-    made = made.line_interpolation(looks.LineInterpolation.STEP_AFTER).line_width(1 if bars else 2)
-    made = made.show_points(looks.VisibilityMode.NEVER).fill_opacity(60 if bars else 25 if stacked else 0)
+    made = made.line_interpolation(looks.LineInterpolation.STEP_AFTER).line_width(1 if bars or stacked else 2)
+    made = made.show_points(looks.VisibilityMode.NEVER).fill_opacity(60 if bars else 60 if stacked else 0)
     made = made.tooltip(
         common.VizTooltipOptions().mode(looks.TooltipDisplayMode.MULTI).sort(looks.SortOrder.DESCENDING)
     )
     legend = common.VizLegendOptions().display_mode(looks.LegendDisplayMode.LIST)
-    made = made.legend(legend.placement(looks.LegendPlacement.BOTTOM).show_legend(True))
+    made = made.legend(legend.placement(legend_at).show_legend(True))
     if log:
         made = made.scale_distribution(common.ScaleDistributionConfig().type(looks.ScaleDistribution.LOG).log(10))
+        made = made.axis_grid_show(False)
     elif minimum is not None:
         made = made.min(minimum)
+    if bars:
+        # Few and wide: $__rate_interval follows, so each event still counts once.
+        made = made.max_data_points(60)
+    if at_least is not None:
+        made = made.axis_soft_max(at_least)
     if stacked:
         made = made.stacking(common.StackingConfig().mode(looks.StackingMode.NORMAL).group("A"))
     if steps is not None:
@@ -209,7 +224,8 @@ def dashed(color: str) -> dict[str, Any]:
 def band(low: str, high: str, color: str = BLUE) -> dict[str, dict[str, Any]]:
     """Two series drawn as the edges of one shaded band."""
     edge = {"custom.lineWidth": 0, "color": {"mode": "fixed", "fixedColor": color}}
-    return {low: edge, high: {**edge, "custom.fillBelowTo": low, "custom.fillOpacity": 20}}
+    unnamed = {"custom.hideFrom": {"legend": True, "tooltip": False, "viz": False}}
+    return {low: {**edge, **unnamed}, high: {**edge, "custom.fillBelowTo": low, "custom.fillOpacity": 20}}
 
 
 def _overridden(panel: Any, overrides: Mapping[str, Mapping[str, Any]]) -> Any:
@@ -251,7 +267,7 @@ def rows_of(
             made = made.override_by_name(one.title, one.properties())
     if sort:
         made = made.sort_by([common.TableSortByFieldState().display_name(sort).desc(descending)])
-    return made.cell_height(looks.TableCellHeight.SM).thresholds(thresholds((None, "text")))
+    return made.cell_height(looks.TableCellHeight.SM).min_width(60).thresholds(thresholds((None, "text")))
 
 
 def timeline(
