@@ -166,6 +166,20 @@ def selection() -> list[str]:
             for r in tables["promises"]
         ],
     )
+    lines += ["Is the gain on new traffic as foretold, of some 100 labels in hand and of 50 more? Per cent:", ""]
+    lines += grid(
+        ["labels", "data", "tickets", "foretold", "true", "apart, on average", "width of the interval", "truth within"],
+        [
+            (
+                r["labels"],
+                r["data"],
+                r["tickets"],
+                *(percent(r[k]) for k in ("mean foretold", "mean true", "mean distance", "mean width")),
+                percent(r["within the interval"], 0),
+            )
+            for r in tables_of("selection_advice").get("gains foretold", [])
+        ],
+    )
     return lines
 
 

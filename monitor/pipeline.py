@@ -103,7 +103,7 @@ def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> tuple[Run, P
         current, unusable = to_dataset(monitor.embedder, sample, steps.progress)
         check_dimension(current, reference)
         current = replace(current, embedder=reference.embedder)
-        run = replace(run, counts=_without(run.counts, unusable))
+        run = replace(run, counts=_without(run.counts, unusable, getattr(monitor.embedder, "reused", 0)))
     with steps("detect"):
         measurements: tuple[Measurement, ...] = ()
         if len(current) >= monitor.policy.minimum_sample:
@@ -139,9 +139,9 @@ def _failed(run: Run, desk: Desk, error: str, *, changed: bool = False) -> Run:
     return replace(run, status=RunStatus.FAILED, decision=decision, error=error, finished_at=desk.clock())
 
 
-def _without(counts: Counts, unusable: Mapping[str, int]) -> Counts:
+def _without(counts: Counts, unusable: Mapping[str, int], cached: int) -> Counts:
     rejected = {**counts.rejected, **{k: counts.rejected.get(k, 0) + n for k, n in unusable.items()}}
-    return replace(counts, sampled=counts.sampled - sum(unusable.values()), rejected=rejected)
+    return replace(counts, sampled=counts.sampled - sum(unusable.values()), rejected=rejected, cached=cached)
 
 
 def seed_of(monitor: str, window: Window) -> int:

@@ -329,6 +329,15 @@ def test_more_texts_than_one_look_up_takes(file):
     assert len(cached.inner.asked) == 1203
 
 
+def test_records_known_from_before_are_counted(file):
+    cached = CachedEmbedder(Counting(), file)
+    reused = []
+    for texts in (["a", "b", "a"], ["a", "c", "a"], [], ["a", "b", "c"]):
+        cached.embed(records(texts))
+        reused.append(cached.reused)
+    assert reused == [0, 2, 0, 3]
+
+
 def test_two_embedders_are_kept_apart(file):
     one, other = Counting(HashingEmbedder(8)), Counting(HashingEmbedder(8, seed=1))
     first = CachedEmbedder(one, file).embed(records(["a"]))

@@ -152,6 +152,8 @@ drift_monitor_records{kind="overlong",monitor="support"} 3.0
 drift_monitor_records{kind="outside",monitor="support"} 1.0
 drift_monitor_rejected_records{monitor="support",reason="wrong type"} 2.0
 drift_monitor_rejected_records{monitor="support",reason="naive time"} 1.0
+drift_monitor_embedded_records{monitor="support",source="model"} 2000.0
+drift_monitor_embedded_records{monitor="support",source="cache"} 0.0
 drift_monitor_rows{data="reference",monitor="support",segment=""} 1500.0
 drift_monitor_rows{data="current",monitor="support",segment=""} 2000.0
 drift_monitor_rows{data="reference",monitor="support",segment="country=DE"} 300.0

@@ -110,7 +110,7 @@ def test_a_database_of_the_first_release_keeps_all_it_holds(empty, database_url)
         after = {table: rows_of(connection, table) for table in before}
     # Nobody had sought any.
     assert [(row.pop("findings"), row.pop("segments")) for row in after["decisions"]] == [(None, None)]
-    assert [row.pop("refresh") for row in after["runs"]] == [None]
+    assert [(row.pop("refresh"), row.pop("cached")) for row in after["runs"]] == [(None, None)]
     assert after == before
     assert empty.run("support", START).decision == told
     # And goes on: the run is saved, with sums, by this release.

@@ -68,6 +68,8 @@ class CachedEmbedder:
         self.inner = inner
         self._path = Path(path)
         self._max_rows = max_rows
+        self.reused = 0
+        """Records of the last call whose vector was known from before."""
 
     @property
     def fingerprint(self) -> str:
@@ -143,6 +145,7 @@ class CachedEmbedder:
     def embed(self, records: pa.Table, progress: Progress | None = None) -> Vectors:
         """As the wrapped embedder, asking it only for texts not seen before."""
         texts = [text or "" for text in records.column("text").to_pylist()]
+        self.reused = 0
         if not texts:
             return self._fresh(records, progress)
         try:
@@ -150,6 +153,7 @@ class CachedEmbedder:
         except (sqlite3.Error, OSError) as error:
             _log.warning("embedding cache %s cannot be read (%s); embedding without it", self._path, error)
             return self._fresh(records, progress)
+        known = sum(key in found for key in keys)
         first_row: dict[bytes, int] = {}
         for row, key in enumerate(keys):
             if key not in found:
@@ -167,4 +171,5 @@ class CachedEmbedder:
         if len({len(vector) for vector in vectors}) > 1:
             _log.warning("embedding cache %s holds vectors of another dimension; embedding without it", self._path)
             return self._fresh(records, progress)
+        self.reused = known
         return np.stack(vectors)

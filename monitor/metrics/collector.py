@@ -260,5 +260,7 @@ def _of_calibration(found: Calibration) -> Iterator[Sample]:
 def _of_counts(counts: Counts, most: int) -> Iterator[Sample]:
     for kind in ("population", "sampled", "repeats", "empty", "overlong", "outside"):
         yield "records", (kind,), getattr(counts, kind)
+    yield "embedded_records", ("model",), max(0, counts.sampled - counts.cached)
+    yield "embedded_records", ("cache",), counts.cached
     for reason, number in summed(counts.rejected, most).items():
         yield "rejected_records", (reason,), number

@@ -62,6 +62,11 @@ METRICS: tuple[Metric, ...] = (
     _gauge("runs_in_progress", "Windows that are claimed and not finished."),
     _gauge("records", "Records of the newest finished window, by what became of them.", "kind"),
     _gauge("rejected_records", "Records of the newest finished window that could not be read, by reason.", "reason"),
+    _gauge(
+        "embedded_records",
+        "Records embedded in the newest finished window, by whether the cache knew their vector.",
+        "source",
+    ),
     _gauge("rows", "Rows compared in the newest finished window.", "segment", "data"),
     _gauge("effect", "Size of the difference to the reference, in the detector's unit.", *_MEASURED),
     _gauge("effect_low", "Lower end of the 95 % interval of the effect.", *_MEASURED),

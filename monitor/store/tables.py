@@ -101,6 +101,7 @@ runs = Table(
     _needed("seconds", Document),
     _needed("error", Words),
     Column("refresh", Document),
+    Column("cached", BigInteger),
     UniqueConstraint("monitor", "window_start"),
     Index(None, "monitor", "status", "window_start"),
     Index(None, "window_start"),

@@ -111,6 +111,7 @@ class Counts:
     overlong    drawn records whose text was cut to the configured length
     outside     records that lie outside the window; never drawn
     rejected    records that could not be read, by reason
+    cached      drawn records whose vector was known from before
     """
 
     population: int = 0
@@ -120,6 +121,7 @@ class Counts:
     overlong: int = 0
     outside: int = 0
     rejected: Mapping[str, int] = field(default_factory=dict)
+    cached: int = 0
 
 
 @dataclass(frozen=True, slots=True)
