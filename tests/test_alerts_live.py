@@ -89,24 +89,14 @@ def play(store):
 
 
 @contextmanager
-def watching(program, folder, *targets, manager=None, keep=True):
-    """A Prometheus with the rules, asking and judging each second; gives its URL.
-
-    manager  address of the Alertmanager that is told
-    keep     whether alerts outlast their reason, as the rules say
-    """
+def watching(program, folder, *targets):
+    """A Prometheus with the rules, asking and judging each second; gives its URL."""
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-        "rule_files": ["rules.yml"],
+        "rule_files": [str(RULES)],
         "scrape_configs": [{"job_name": "drift-monitor", "static_configs": [{"targets": targets}]}],
     }
     folder.mkdir()
-    rules = RULES.read_text()
-    if not keep:
-        rules = re.sub(r"^ +keep_firing_for: .*\n", "", rules, flags=re.MULTILINE)
-    (folder / "rules.yml").write_text(rules)
-    if manager is not None:
-        config["alerting"] = {"alertmanagers": [{"static_configs": [{"targets": [manager]}]}]}
     (folder / "prometheus.yml").write_text(json.dumps(config))
     address = f"127.0.0.1:{free_port()}"
     command = [program, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
