@@ -171,12 +171,15 @@ def _curve(pool: Pool, excess: FloatArray, rng: np.random.Generator) -> GainCurv
 
 
 def _junk(pool: Pool, chosen: Sequence[int]) -> Estimate | None:
-    """Share of the answers that were junk; before answers, how many of the chosen stand alone, unlike all that is known."""
+    """Share of the answers that were junk; before answers, how many of the chosen stand alone, unlike all that is known.
+
+    Alone is who has less than half the company that a record of the reference typically has, and the more so the less it has.
+    """
     if pool.answers is not None and len(pool.answers.data):
         answered = sum(label is not None for label in pool.answers.data.column("label"))
         return rate_interval(answered - int(pool.answers.useful.sum()), answered)
     if not len(chosen):
         return None
     rows = np.asarray(chosen)
-    alone = float(((1.0 - pool.mass.shrink[rows]) * (pool.mass.far[rows] > 0.9)).sum())
-    return rate_interval(round(alone), len(rows))
+    alone = np.clip(1.0 - 2.0 * pool.mass.shrink[rows], 0.0, 1.0) * (pool.mass.far[rows] > 0.9)
+    return rate_interval(round(float(alone.sum())), len(rows))
