@@ -168,8 +168,8 @@ KNOWN = {metric.name: metric for metric in METRICS}
 
 
 def filled(expression, monitor=".*"):
-    """The query as Grafana sends it, over the last minute."""
-    values = {"__rate_interval": "20s", "__range": "1m", "monitor": monitor, "owner": ".*", "class": "refund"}
+    """The query as Grafana sends it; over a time long enough for a slow machine."""
+    values = {"__rate_interval": "2m", "__range": "1h", "monitor": monitor, "owner": ".*", "class": "refund"}
     return re.sub(r"\$\{?(\w+)\}?", lambda found: values[found[1]], expression)
 
 
@@ -324,7 +324,7 @@ def answered(url, target, monitor=".*"):
     if target.get("instant"):
         return [labels for labels, _ in now_is(url, query)]
     now = float(asked(url, "query", {"query": "time()"})["result"][1])
-    found = asked(url, "query_range", {"query": query, "start": now - 60, "end": now, "step": 1})
+    found = asked(url, "query_range", {"query": query, "start": now - 300, "end": now, "step": 1})
     return [one["metric"] for one in found["result"]]
 
 
