@@ -391,6 +391,22 @@ def test_since_when_it_fails_lacks_records_or_waits_for_labels(store):
     assert since("ticket_open_since") == since("drifted_since") == {}
 
 
+def test_a_run_that_fails_or_lacks_records_ends_no_drift(store):
+    alarm = Decision(
+        State.DRIFTED, ("It drifted.",), causes=("content",), evidence={"evidence": 600.0, "alarm_since": 1.0}
+    )
+    few = Decision(State.INSUFFICIENT, ("Too few.",))
+    for number, make, changes in ((0, finished, {"decision": alarm}), (1, failed, {}), (2, calm, {"decision": few})):
+        claim = store.claim("support", week(number), "a", START, LEASE)
+        store.save(claim, replace(make(claim), **changes))
+        text = scrape(store)
+        assert samples(text, "drift_monitor_drift") == {("content",): 1, ("class balance",): 0}
+        assert samples(text, "drift_monitor_evidence") == {(): 600.0}
+    claim = store.claim("support", week(3), "a", START, LEASE)
+    store.save(claim, calm(claim))
+    assert samples(scrape(store), "drift_monitor_drift") == {("content",): 0, ("class balance",): 0}
+
+
 def test_classes_that_came_and_went_are_counted(store):
     shares = {"new": (0.0, 0.05), "rare": (0.0, 0.04), "gone": (0.1, 0.0), "seldom": (0.09, 0.0), "stays": (0.81, 0.91)}
     with_measurements(store, *(class_measurement(name, *both) for name, both in shares.items()))

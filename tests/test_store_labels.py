@@ -158,6 +158,7 @@ def test_the_overview_tells_all_about_every_monitor(store):
     assert (waiting.latest, waiting.watermark, waiting.runs, waiting.reference) == (None, None, {}, None)
     assert support.latest == replace(run, candidates=(), measurements=())
     assert store.measured([run.id]) == {run.id: list(run.measurements)}
+    assert support.verdict == run.decision
     assert support.last_success == run.finished_at
     assert support.same_since == run.window.end
     assert support.waiting == {("export", "files"): run.finished_at}

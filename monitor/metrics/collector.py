@@ -15,7 +15,7 @@ from monitor.metrics.labels import short, summed
 from monitor.metrics.measured import of_measurements
 from monitor.metrics.table import METRICS
 from monitor.store import Overview, Store, StoreError
-from monitor.values import Calibration, Counts, Estimate, MonitorTerms, Run, State
+from monitor.values import Calibration, Counts, Decision, Estimate, MonitorTerms, Run, State
 
 __all__ = ["Seen", "StoreCollector", "families"]
 
@@ -152,6 +152,8 @@ def _of_terms(terms: MonitorTerms) -> Iterator[Sample]:
 def _of_monitor(one: Overview, now: datetime, most: int) -> Iterator[Sample]:
     yield "period_seconds", (), one.period.total_seconds()
     yield "first_seen_timestamp_seconds", (), one.first_seen.timestamp()
+    if one.verdict is not None:
+        yield from _of_verdict(one.verdict)
     if one.latest is not None:
         yield from _of_run(one.latest)
         yield from _of_counts(one.latest.counts, most)
@@ -194,11 +196,17 @@ def _of_outbox(one: Overview) -> Iterator[Sample]:
             yield name, labels, number
     for labels, since in sorted(one.waiting.items()):
         yield "outbox_oldest_timestamp_seconds", labels, since.timestamp()
-    decision = one.latest.decision if one.latest is not None else None
-    alarm = decision.evidence.get("alarm_since", 0.0) if decision is not None else 0.0
+    alarm = one.verdict.evidence.get("alarm_since", 0.0) if one.verdict is not None else 0.0
     for destination, (window_end, sent_at) in sorted(one.newest_tickets.items()):
         if 0 < alarm <= window_end.timestamp():
             yield "ticket_open_since_timestamp_seconds", (destination,), sent_at.timestamp()
+
+
+def _of_verdict(verdict: Decision) -> Iterator[Sample]:
+    """A run that fails or lacks records ends no drift."""
+    for cause in sorted({*_CAUSES, *verdict.causes}):
+        yield "drift", (cause,), int(verdict.state is State.DRIFTED and cause in verdict.causes)
+    yield from _of_evidence(verdict.evidence)
 
 
 def _of_run(run: Run) -> Iterator[Sample]:
@@ -206,12 +214,9 @@ def _of_run(run: Run) -> Iterator[Sample]:
     for state in State:
         yield "state", (state.value,), int(decision is not None and decision.state is state)
     if decision is not None:
-        for cause in sorted({*_CAUSES, *decision.causes}):
-            yield "drift", (cause,), int(decision.state is State.DRIFTED and cause in decision.causes)
         kinds = [finding.name for finding in decision.findings]
         for kind in sorted({*_KINDS, *kinds}):
             yield "findings", (kind,), kinds.count(kind)
-        yield from _of_evidence(decision.evidence)
     yield "run_start_timestamp_seconds", (), run.started_at.timestamp()
     if run.finished_at is not None:
         yield "run_finish_timestamp_seconds", (), run.finished_at.timestamp()

@@ -40,7 +40,11 @@ METRICS: tuple[Metric, ...] = (
     _gauge("false_alarms_allowed_per_year", "False alarms that the budget allows in a year, on average at most."),
     _gauge("first_seen_timestamp_seconds", "When the monitor was first registered."),
     _gauge("state", "1 for the verdict on the newest finished window, 0 for the other states.", "state"),
-    _gauge("drift", "1 while the newest verdict is drift from this cause.", "cause"),
+    _gauge(
+        "drift",
+        "1 while the newest verdict is drift from this cause; runs that fail or lack records leave it as it was.",
+        "cause",
+    ),
     _gauge("findings", "Findings of the newest verdict, by what the difference comes from.", "kind"),
     _gauge("run_start_timestamp_seconds", "When the newest finished run began."),
     _gauge("run_finish_timestamp_seconds", "When the newest finished run ended."),

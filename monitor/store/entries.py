@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from monitor.values import Calibration, Draft, Export, Run, Window
+from monitor.values import Calibration, Decision, Draft, Export, Run, Window
 
 __all__ = [
     "Claim",
@@ -113,6 +113,7 @@ class Overview:
     """All that is worth showing about one monitor, read at one moment.
 
     latest      newest finished run, done or failed, without its candidates and measurements
+    verdict     on the newest window that had records enough for one; failed runs and those with too few leave it as it was
     watermark   end of the newest window that is done
     running     windows being worked on
     runs        attempts ever made, by how they ended: done, failed, abandoned
@@ -132,6 +133,7 @@ class Overview:
     period: timedelta
     first_seen: datetime
     latest: Run | None = None
+    verdict: Decision | None = None
     watermark: datetime | None = None
     running: int = 0
     runs: Mapping[str, int] = field(default_factory=dict)

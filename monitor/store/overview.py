@@ -13,8 +13,9 @@ from monitor.store import calibrations
 from monitor.store.entries import Overview
 from monitor.store.history import latest
 from monitor.store.references import active
+from monitor.store.rows import decision_of
 from monitor.store.tables import candidates, decisions, exports, monitors, runs, tickets
-from monitor.values import RunStatus
+from monitor.values import Decision, RunStatus, State
 
 __all__ = ["overview"]
 
@@ -35,7 +36,7 @@ def overview(connection: Connection) -> list[Overview]:
         _failing(connection),
         _same_verdict(connection),
     )
-    sent, waiting = _newest_tickets(connection), _waiting(connection)
+    sent, waiting, verdicts = _newest_tickets(connection), _waiting(connection), _verdicts(connection)
     calibrated = calibrations.newest(connection)
     found = [
         Overview(
@@ -44,6 +45,7 @@ def overview(connection: Connection) -> list[Overview]:
             period=timedelta(seconds=row.period_seconds),
             first_seen=row.first_seen,
             latest=newest.get(row.name),
+            verdict=verdicts.get(row.name),
             watermark=marks.get(row.name),
             running=running.get(row.name, 0),
             runs=attempts.get(row.name, {}),
@@ -110,6 +112,22 @@ def _failing(connection: Connection) -> dict[str, datetime]:
         .group_by(runs.c.monitor)
     )
     return {row.monitor: row.since for row in connection.execute(query)}
+
+
+def _verdicts(connection: Connection) -> dict[str, Decision]:
+    judged = (
+        sa.select(runs.c.monitor, sa.func.max(runs.c.window_start).label("at"))
+        .join(decisions, decisions.c.run_id == runs.c.id)
+        .where(runs.c.status == RunStatus.DONE.value, decisions.c.state != State.INSUFFICIENT.value)
+        .group_by(runs.c.monitor)
+        .subquery()
+    )
+    query = (
+        sa.select(runs.c.monitor, decisions)
+        .join(decisions, decisions.c.run_id == runs.c.id)
+        .join(judged, sa.and_(judged.c.monitor == runs.c.monitor, judged.c.at == runs.c.window_start))
+    )
+    return {row.monitor: decision_of(row) for row in connection.execute(query)}
 
 
 def _same_verdict(connection: Connection) -> dict[str, datetime]:
