@@ -156,6 +156,14 @@ def test_a_dashboard_has_its_name_and_variables(name):
     assert used == set(variables), "every variable is used and there is no other"
 
 
+def test_marks_over_a_year_stay_one_region():
+    """Prometheus gives 11,000 points at most; Grafana joins those that lie no further apart than the step asked for."""
+    for name in NAMES:
+        for one in annotations(name):
+            hours = int(one["step"].removesuffix("h"))
+            assert hours * 11_000 >= 366 * 24
+
+
 def test_links_lead_to_dashboards_that_there_are():
     linked = {uid for name in NAMES for uid in re.findall(r"/d/([\w-]+)", json.dumps(ROWS[name]))}
     assert linked <= {ROWS[name]["uid"] for name in NAMES}
