@@ -13,7 +13,8 @@ __all__ = ["operations"]
 NO_RUN = "No run yet"
 STEPS = newest("run_step_seconds", "step")
 EMBED = newest("run_step_seconds", where='step="embed"')
-SAMPLED = newest("records", where='kind="sampled"')
+BY_MODEL = newest("embedded_records", where='source="model"')
+BY_CACHE = newest("embedded_records", where='source="cache"')
 PENDING, SET_ASIDE = 'status="pending"', 'status!~"pending|sent"'
 FAILED = 'status=~"failed|abandoned"'
 
@@ -176,16 +177,21 @@ def _stages() -> list[object]:
         ),
         lines(
             "Embedding speed",
-            "Records that the newest run embedded in a second. Texts that were seen before come out of the cache and take no time: a jump down on traffic "
-            "that repeats itself means that the cache is lost.",
-            "suffix: records/s",
-            Query(
-                f"{SAMPLED} / on (monitor) ({EMBED} > 0)",
-                "{{monitor}}",
-            ),
+            "Texts that the newest run gave to the model, in a second. Texts that the cache knew do not count; 0 where it knew them all.",
+            "suffix: texts/s",
+            Query(f"{BY_MODEL} / on (monitor) ({EMBED} > 0)", "{{monitor}}"),
             empty=NO_RUN,
-            width=16,
-            log=True,
+            width=8,
+        ),
+        lines(
+            "Out of the cache",
+            "Share of the vectors of the newest run that the cache knew. New texts cannot be there; a fall on traffic that repeats itself, or when a window "
+            "is run again, means that the cache is lost or too small.",
+            "percentunit",
+            Query(f"{BY_CACHE} / on (monitor) (({BY_CACHE} + {BY_MODEL}) > 0)", "{{monitor}}"),
+            empty=NO_RUN,
+            width=8,
+            at_least=1,
         ),
     ]
 
