@@ -1,8 +1,9 @@
-"""Alertmanager as it runs with the example's routes, a server that takes its messages, and the oldest programs of the family."""
+"""Prometheus with the rules, Alertmanager with the example's routes, a server that takes its messages, the oldest programs of the family."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -14,10 +15,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from conftest import free_port, missing
+from conftest import _await_ready, free_port, missing
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "alerts" / "alertmanager.yml"
+RULES = ROOT / "alerts" / "drift-monitor.rules.yml"
 
 Message = tuple[str, str | None, Any]
 """Path, header Authorization and JSON."""
@@ -95,6 +97,37 @@ def alertmanager(program: str, folder: Path, box: str) -> Iterator[str]:
         wait_for(lambda: server.poll() is not None or _answers(f"http://{address}/-/ready"), folder / "log")
         assert server.poll() is None, (folder / "log").read_text()
         yield address
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@contextmanager
+def watching(program: str, folder: Path, *targets: str, manager: str | None = None, keep: bool = True) -> Iterator[str]:
+    """A Prometheus with the rules, asking and judging each second and telling that Alertmanager; gives its URL.
+
+    Without ``keep`` alerts go on for a second only when what they tell of is over.
+    """
+    rules = RULES.read_text(encoding="utf-8")
+    if not keep:
+        rules = re.sub(r"keep_firing_for: \d+m", "keep_firing_for: 1s", rules)
+    folder.mkdir()
+    (folder / "rules.yml").write_text(rules, encoding="utf-8")
+    config = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(folder / "rules.yml")],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [manager]}]}] if manager else []},
+        "scrape_configs": [{"job_name": "drift-monitor", "static_configs": [{"targets": targets}]}],
+    }
+    (folder / "prometheus.yml").write_text(json.dumps(config))
+    address = f"127.0.0.1:{free_port()}"
+    command = [program, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
+    command += [f"--web.listen-address={address}", "--rules.alert.resend-delay=1s"]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        _await_ready(server, f"http://{address}", folder / "log")
+        yield f"http://{address}"
     finally:
         server.terminate()
         server.wait(30)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import time
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import _await_ready, free_port, tool
-from live_alertmanager import oldest
+from conftest import tool
+from live_alertmanager import oldest, watching
 from live_prometheus import exposed
 from run_examples import LEASE, START, WEEK, candidate, draft, export, failed, finished, week
 
@@ -86,28 +85,6 @@ def play(store):
     store.save(
         claim, finished(claim, measurements=(shares("refund", 0.5, 0.5),), decision=calm, counts=few, candidates=())
     )
-
-
-@contextmanager
-def watching(program, folder, *targets):
-    """A Prometheus with the rules, asking and judging each second; gives its URL."""
-    config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(RULES)],
-        "scrape_configs": [{"job_name": "drift-monitor", "static_configs": [{"targets": targets}]}],
-    }
-    folder.mkdir()
-    (folder / "prometheus.yml").write_text(json.dumps(config))
-    address = f"127.0.0.1:{free_port()}"
-    command = [program, f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([*command, f"--web.listen-address={address}"], stdout=log, stderr=log)
-    try:
-        _await_ready(server, f"http://{address}", folder / "log")
-        yield f"http://{address}"
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 def read(url, what):
