@@ -9,10 +9,12 @@ import pytest
 from pictured import KNOWN, NEW, a_reference, a_window, candidates, picture, records
 from pools import CENTRES, rng, with_column
 from run_examples import LEASE, START, calm, failed, finished, week
+from shop import desk, open_shop, window
 from worlds import around
 
 from monitor.picture import EXTENT, draw_picture, from_bytes, to_bytes
 from monitor.picture.layout import layout
+from monitor.pipeline import run_window
 from monitor.store.pictures import KEPT
 from monitor.values import Decision, State
 
@@ -181,3 +183,33 @@ def test_a_long_drift_keeps_its_newest_pictures(tmp_path):
         store.upgrade()
         ids = [saved(store, number, finished) for number in range(KEPT + 3)]
         assert [store.picture(one) is not None for one in ids] == [False] * 3 + [True] * KEPT
+
+
+def test_a_run_keeps_its_picture_as_the_settings_say(tmp_path):
+    _, store, monitor = open_shop(tmp_path, report={"excerpts": "none"})
+    first = run_window(monitor, window(0), desk(store))
+    calm_one = from_bytes(store.picture(first.id))
+    assert calm_one.of == (750, 120)
+    assert not any(group.sure for group in calm_one.groups)
+    run = run_window(monitor, window(2), desk(store))
+    made = from_bytes(store.picture(run.id))
+    assert made.texts == {}
+    assert {made.ids[row] for row in made.candidates} == {one.record_id for one in run.candidates}
+    assert (made.groups[0].sure, made.groups[0].reference) == (True, 0)
+    assert store.picture(first.id) is None
+
+
+def test_a_picture_that_cannot_be_drawn_costs_no_verdict(tmp_path, monkeypatch, caplog):
+    quoted = []
+
+    def broken(reference, current, *_):
+        quoted.append(current.column("text")[0])
+        raise RuntimeError(quoted[0])
+
+    _, store, monitor = open_shop(tmp_path)
+    monkeypatch.setattr("monitor.illustrate.draw_picture", broken)
+    run = run_window(monitor, window(2), desk(store))
+    assert run.decision.state is State.DRIFTED
+    assert store.picture(run.id) is None
+    assert "no picture" in caplog.messages
+    assert not any(quoted[0] in said for said in caplog.messages)

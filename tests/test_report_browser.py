@@ -219,7 +219,7 @@ def test_the_map_is_zoomed_and_moved_by_mouse(report):
     page.locator("[data-zoom=in]").click()
     page.locator("[data-zoom=in]").click()
     near = plane.get_attribute("viewBox")
-    assert float(near.split()[2]) == pytest.approx(10_500 * 0.49)
+    assert float(near.split()[2]) == pytest.approx(10_700 * 0.49)
     plane.evaluate("plane => plane.scrollIntoView({ block: 'center' })")
     box = plane.bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

@@ -9,12 +9,14 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from pictured import a_reference, a_run, a_source, a_window, calm_run, picture, records, share, without_anything
 from pools import with_column
 from run_examples import LEASE, START, candidate, failed, finished, week
 
 from monitor.picture import to_bytes
+from monitor.report.map_view import map_view
 from monitor.report.numbers import axis, percent, short, signed, wilson
 from monitor.report.run_page import run_page
 from monitor.reporting import report_of
@@ -375,3 +377,12 @@ def test_numbers_as_people_read_them():
 def test_records_alike_on_both_sides_are_no_news():
     page = page_of(a_source(picture=picture(window=records([i % 6 for i in range(120)], 12, "w"))))
     assert "0 of these lie in the drifted region" in page.text
+
+
+def test_a_single_drifted_record_is_no_region():
+    drawn = picture()
+    alone = np.flatnonzero(drawn.drifted)[:1]
+    one = replace(drawn, excess=np.where(np.arange(len(drawn)) == alone, drawn.excess, 0).astype(np.uint8))
+    shown = [map_view(one)[kind].count("M") for kind in ("drifted", "region")]
+    assert shown == [1, 0]
+    assert map_view(drawn)["region"].count("M") > 40

@@ -15,7 +15,8 @@ __all__ = ["map_data", "map_view"]
 FLAT = 0.7
 """The map is so much lower than wide."""
 
-_NAMED = 14
+_NAMED, _MARGIN = 14, 350
+_COMPANY, _REACH = 3, 500
 _FEW = 2_000
 _LONGEST, _LETTER, _LINE = 28, 110, 300
 """Of a name: letters at most, and how wide and high they are on the map."""
@@ -38,10 +39,11 @@ def map_view(picture: Picture) -> dict[str, Any]:
     chosen = sorted(picture.candidates, key=lambda row: picture.candidates[row])
     current, reference = int(picture.current.sum()), int((~picture.current).sum())
     return {
-        "box": f"-250 -250 {EXTENT + 500} {round(EXTENT * FLAT) + 500}",
+        "box": f"{-_MARGIN} {-_MARGIN} {EXTENT + 2 * _MARGIN} {round(EXTENT * FLAT) + 2 * _MARGIN}",
         "reference": _dots(places[~picture.current]),
         "current": _dots(places[picture.current & ~drifted]),
         "drifted": _dots(places[drifted]),
+        "region": _dots(_in_company(places[drifted])),
         "candidates": _dots(places[chosen]),
         "names": _names(picture, places),
         "counts": {
@@ -58,6 +60,15 @@ def map_view(picture: Picture) -> dict[str, Any]:
             f"the drifted region, where at least {picture.floor} % of the traffic is new."
         ),
     }
+
+
+def _in_company(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The places near at least three others, so that no single record looks like a region."""
+    near = np.zeros(len(places), dtype=np.int64)
+    for start in range(0, len(places), 500):
+        gap = places[start : start + 500, None] - places[None]
+        near[start : start + 500] = (np.square(gap).sum(axis=2) <= _REACH**2).sum(axis=1) - 1
+    return places[near >= _COMPANY]
 
 
 def _names(picture: Picture, places: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
