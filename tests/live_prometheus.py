@@ -73,19 +73,20 @@ def asked(url: str, path: str, parameters: Mapping[str, Any]) -> Any:
         return json.load(answer)["data"]
 
 
-def now_is(url: str, query: str) -> list[tuple[dict[str, str], float]]:
-    """Labels and value of every series of an instant query."""
-    found = asked(url, "query", {"query": query})
+def now_is(url: str, query: str, at: float | None = None) -> list[tuple[dict[str, str], float]]:
+    """Labels and value of every series of an instant query, of this moment or another one."""
+    found = asked(url, "query", {"query": query} if at is None else {"query": query, "time": at})
     if found["resultType"] == "scalar":
         return [({}, float(found["result"][1]))]
     return [(one["metric"], float(one["value"][1])) for one in found["result"]]
 
 
-def until(url: str, query: str, seconds: float = 60) -> list[tuple[dict[str, str], float]]:
-    """What the query gives, as soon as it gives anything."""
+def moment(url: str, query: str, seconds: float = 60) -> float:
+    """The first moment at which the query gives anything. Asked for that moment, every query gives the same for ever."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if found := now_is(url, query):
-            return found
+        at = time.time()
+        if now_is(url, query, at):
+            return at
         time.sleep(0.1)
     raise AssertionError(f"after {seconds} s Prometheus has nothing for {query}")

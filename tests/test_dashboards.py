@@ -18,7 +18,7 @@ import promql_parser
 import pytest
 import yaml
 from conftest import missing
-from live_prometheus import asked, exposed, now_is, scraping, until
+from live_prometheus import asked, exposed, moment, now_is, scraping
 from run_examples import LEASE, START, WEEK, calm, candidate, draft, export, failed, finished, week
 
 from monitor.metrics import METRICS, render
@@ -321,18 +321,17 @@ def live(tmp_path_factory):
         targets = [stack.enter_context(exposed(lambda: render(store, terms=MONITORS))) for _ in range(2)]
         url = stack.enter_context(scraping(folder, *targets))
         runs = 'count(drift_monitor_runs_total{{monitor="sales",status="failed"}} == {}) == 2'
-        until(url, runs.format(1))
+        moment(url, runs.format(1))
         fail(store, 2)
-        until(url, runs.format(2))
-        yield url
+        yield url, moment(url, runs.format(2))
 
 
-def answered(url, target, monitor=".*"):
+def answered(live, target, monitor=".*"):
+    url, at = live
     query = filled(target["expr"], monitor)
     if target.get("instant"):
-        return [labels for labels, _ in now_is(url, query)]
-    now = float(asked(url, "query", {"query": "time()"})["result"][1])
-    found = asked(url, "query_range", {"query": query, "start": now - 300, "end": now, "step": 1})
+        return [labels for labels, _ in now_is(url, query, at)]
+    found = asked(url, "query_range", {"query": query, "start": at - 300, "end": at, "step": 1})
     return [one["metric"] for one in found["result"]]
 
 
@@ -358,7 +357,8 @@ def test_two_replicas_are_not_two_monitors(live, name, panel):
     ids=lambda one: one if isinstance(one, str) else one["name"],
 )
 def test_every_annotation_has_data(live, name, one):
-    found = now_is(live, filled(one["expr"], "support"))
+    url, at = live
+    found = now_is(url, filled(one["expr"], "support"), at)
     assert [labels for labels, _ in found] == [{"monitor": "support"}]
     assert found[0][1] > 0
 
@@ -369,7 +369,7 @@ def test_every_variable_has_values(live, name):
         if one["type"] != "query":
             continue
         selector, label = re.fullmatch(r"label_values\((.*), (\w+)\)", one["query"]).groups()
-        found = {series[label] for series in asked(live, "series", {"match[]": filled(selector)})}
+        found = {series[label] for series in asked(live[0], "series", {"match[]": filled(selector)})}
         wanted = {"owner": {"support team", "sales team"}, "monitor": set(MONITORS), "class": set(SHARES)}
         assert found == wanted[one["name"]]
 
@@ -377,7 +377,8 @@ def test_every_variable_has_values(live, name):
 def values(live, name, title, monitor=".*"):
     """What a panel shows: by labels without the names of the monitors where there is but one."""
     (panel,) = [panel for panel in PANELS[name] if panel["title"] == title]
-    return [now_is(live, filled(target["expr"], monitor)) for target in panel["targets"]]
+    url, at = live
+    return [now_is(url, filled(target["expr"], monitor), at) for target in panel["targets"]]
 
 
 def test_the_fleet_counts_every_monitor_once(live):
