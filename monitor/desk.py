@@ -13,6 +13,7 @@ from monitor.decide import Policy
 from monitor.detectors import Detector
 from monitor.embedders import Embedder
 from monitor.exporters import Exporter
+from monitor.notifiers import Notifier
 from monitor.past import Memory
 from monitor.picture import Excerpts
 from monitor.selection.mixture import Mixture
@@ -55,6 +56,8 @@ class Monitor:
     excerpts: Excerpts
     tickets: Mapping[str, Tickets]
     exports: Mapping[str, Exporter]
+    notifiers: Mapping[str, Notifier]
+    notify_pause: timedelta
     settings: str
 
 

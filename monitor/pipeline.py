@@ -73,9 +73,17 @@ def run_window(monitor: Monitor, window: Window, desk: Desk, *, retry_failed: bo
 
 def _saved(monitor: Monitor, run: Run, past: Past | None, picture: bytes | None, desk: Desk, steps: Steps) -> Run:
     run = replace(run, seconds=dict(steps.seconds))
-    tickets, exports = wishes(monitor, run, desk)
+    wanted = wishes(monitor, run, desk)
     with steps("save"):
-        desk.store.save(steps.claim, run, tickets=tickets, exports=exports, past=past, picture=picture)
+        desk.store.save(
+            steps.claim,
+            run,
+            tickets=wanted.tickets,
+            exports=wanted.exports,
+            notices=wanted.notices,
+            past=past,
+            picture=picture,
+        )
     return run
 
 

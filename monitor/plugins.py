@@ -81,6 +81,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "helper_model": "monitor.selection.helper_model:HelperModelStrategy",
     },
     "tickets": {"file": "monitor.tickets.file:FileTickets"},
+    "notifiers": {"apprise": "monitor.notifiers.apprise:AppriseNotifier"},
     "exporters": {"files": "monitor.exporters.files:FilesExporter"},
 }
 """Kind to name to ``module:attribute``, imported at first use."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -12,27 +13,47 @@ from monitor.decide import opened
 from monitor.desk import Desk, Monitor
 from monitor.errors import PublishError
 from monitor.logs import fields, unforeseen
+from monitor.news import news
 from monitor.report import ticket_body, ticket_title
-from monitor.store import Due
-from monitor.values import Draft, Export, Run, State
+from monitor.store import AnyDue
+from monitor.values import Draft, Export, Notice, Run, State
 
-__all__ = ["export_of", "publish_pending", "wishes"]
+__all__ = ["Wishes", "export_of", "publish_pending", "wishes"]
 
 _log = logging.getLogger("monitor.publish")
 _AT_ONCE = 20
 
 
-def wishes(monitor: Monitor, run: Run, desk: Desk) -> tuple[dict[str, Draft], dict[str, Export]]:
-    """The ticket and the exports a drifted run asks for, by destination."""
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a run asks to be sent, by destination."""
+
+    tickets: Mapping[str, Draft]
+    exports: Mapping[str, Export]
+    notices: Mapping[str, Notice]
+
+
+def wishes(monitor: Monitor, run: Run, desk: Desk) -> Wishes:
+    """The ticket and the exports a drifted run asks for, and the news of any run."""
     if run.decision is None or run.decision.state is not State.DRIFTED:
-        return {}, {}
+        return Wishes({}, {}, _notices(monitor, run, desk, None))
     since = _episode_start(monitor, run, desk)
     episode = f"{run.monitor}|{run.reference_version}|{since.isoformat()}|{'+'.join(run.decision.causes)}"
     key = hashlib.sha256(episode.encode()).hexdigest()[:32]
     title = ticket_title(run.monitor, run.decision, since.date().isoformat())
     draft = Draft(key, run.monitor, title, ticket_body(run, monitor.load_reference()), run.window)
     exports = dict.fromkeys(monitor.exports, export_of(run)) if run.candidates else {}
-    return dict.fromkeys(monitor.tickets, draft), exports
+    return Wishes(dict.fromkeys(monitor.tickets, draft), exports, _notices(monitor, run, desk, since))
+
+
+def _notices(monitor: Monitor, run: Run, desk: Desk, since: datetime | None) -> dict[str, Notice]:
+    if not monitor.notifiers:
+        return {}
+    earlier = desk.store.runs(run.monitor, limit=1, before=run.window.start, with_candidates=False)
+    before = earlier[0].decision.state if earlier and earlier[0].decision is not None else None
+    judged = desk.store.history(run.monitor, before=run.window.start, limit=1)
+    found = news(run, since, before, judged[0][1] if judged else None, monitor.notify_pause)
+    return dict.fromkeys(monitor.notifiers, found) if found is not None else {}
 
 
 def export_of(run: Run) -> Export:
@@ -57,7 +78,7 @@ def _episode_start(monitor: Monitor, run: Run, desk: Desk) -> datetime:
 
 
 def publish_pending(monitors: Mapping[str, Monitor], desk: Desk) -> int:
-    """Open the tickets and write the exports that saved runs asked for; the number that went out.
+    """Open the tickets, write the exports and send the notices that saved runs asked for; the number that went out.
 
     Each is claimed, sent, and marked in that order, so a crash in between repeats the sending, which is idempotent by key.
     """
@@ -70,10 +91,14 @@ def publish_pending(monitors: Mapping[str, Monitor], desk: Desk) -> int:
         for export in exports:
             exporter = monitors[export.monitor].exports.get(export.destination) if export.monitor in monitors else None
             sent += _send(export, partial(exporter.write, export.wish) if exporter else None, desk)
+    while notices := store.due_notices(now=desk.clock(), limit=_AT_ONCE):
+        for notice in notices:
+            teller = monitors[notice.monitor].notifiers.get(notice.destination) if notice.monitor in monitors else None
+            sent += _send(notice, partial(teller.send, notice.wish) if teller else None, desk)
     return sent
 
 
-def _send(due: Due[Draft] | Due[Export], send: Callable[[], str] | None, desk: Desk) -> bool:
+def _send(due: AnyDue, send: Callable[[], str] | None, desk: Desk) -> bool:
     """Send one wish and mark what became of it; a failure is kept with its reason and tried again later."""
     desk.step("send")
     try:
@@ -88,7 +113,7 @@ def _send(due: Due[Draft] | Due[Export], send: Callable[[], str] | None, desk: D
     return True
 
 
-def _not_sent(due: Due[Draft] | Due[Export], error: str, desk: Desk, *, permanent: bool = False) -> bool:
+def _not_sent(due: AnyDue, error: str, desk: Desk, *, permanent: bool = False) -> bool:
     desk.store.not_sent(due, error, permanent=permanent, now=desk.clock())
     said = fields(monitor=due.monitor, to=due.destination, attempt=due.attempt, error=error)
     _log.warning("not sent", extra=said)

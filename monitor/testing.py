@@ -11,6 +11,7 @@ import pyarrow as pa
 from monitor.detectors import Detector
 from monitor.embedders import Embedder
 from monitor.exporters import Exporter
+from monitor.notifiers import Notifier
 from monitor.selection import Answers, Rows, Strategy, pool_of
 from monitor.sources import Source
 from monitor.tickets import Tickets
@@ -21,6 +22,7 @@ from monitor.values import (
     Draft,
     Export,
     Measurement,
+    Notice,
     Reference,
     Window,
     record_schema,
@@ -30,6 +32,7 @@ __all__ = [
     "check_detector",
     "check_embedder",
     "check_exporter",
+    "check_notifier",
     "check_source",
     "check_strategy",
     "check_tickets",
@@ -114,6 +117,17 @@ def check_exporter(exporter: Exporter, export: Export) -> None:
     require(exporter.write(export) == where, "the same key goes to another place")
     for fewer in (export.candidates[:1], ()):
         require(exporter.write(replace(export, candidates=fewer)) == where, "fewer candidates go to another place")
+
+
+def check_notifier(notifier: Notifier, notice: Notice) -> None:
+    """Hold a notifier against :class:`monitor.notifiers.Notifier`; it really sends the notice twice.
+
+    Every event can be sent, and the same notice again, as after a crash; where it went holds no password of an address.
+    """
+    for event in ("drift", "over", "blind", "sees", "drift"):
+        where = notifier.send(replace(notice, event=event))
+        require(isinstance(where, str) and where, "send does not say where the message went")
+        require("@" not in where, f"where the message went looks like an address: {where}")
 
 
 def check_detector(detector: Detector, reference: Reference, current: Dataset) -> None:

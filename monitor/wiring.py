@@ -104,6 +104,8 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
         excerpts=monitor.report.excerpts,
         tickets={part.name: plugins.build("tickets", part.kind, part.options) for part in monitor.tickets},
         exports={part.name: plugins.build("exporters", part.kind, part.options) for part in monitor.exports},
+        notifiers={part.name: plugins.build("notifiers", part.kind, part.options) for part in monitor.notify},
+        notify_pause=monitor.notify_pause,
         settings=monitor.fingerprint(),
     )
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "monitor"
 PURE_LIBRARIES = {"numpy", "scipy", "sklearn"}
-PARTS = {"sources", "embedders", "detectors", "selection", "tickets", "exporters"}
+PARTS = {"sources", "embedders", "detectors", "selection", "tickets", "exporters", "notifiers"}
 EDGE = {"values", "errors", "secrets"}
 
 # room: (rooms it may import, third-party packages it may import). A folder's own files are always allowed.
@@ -22,7 +22,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "secrets": (set(), {"pydantic", "pydantic_core"}),
     "sampling": ({"values", "errors", "bottom_k"}, PURE_LIBRARIES | {"pyarrow"}),
     "testing": (
-        {"values", "errors", "sources", "embedders", "detectors", "selection", "tickets", "exporters"},
+        {"values", "errors", "sources", "embedders", "detectors", "selection", "tickets", "exporters", "notifiers"},
         {"numpy", "pyarrow"},
     ),
     "bottom_k": ({"values", "errors"}, PURE_LIBRARIES | {"pyarrow"}),
@@ -45,6 +45,8 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "reference": (EDGE | {"embedders", "sampling", "sources"}, {"pyarrow", "numpy", "fsspec"}),
     "tickets": (EDGE | {"whole_files"}, set()),
     "exporters": (EDGE | {"whole_files"}, {"pyarrow", "fsspec"}),
+    "notifiers": (EDGE, {"apprise"}),
+    "news": ({"values", "decide", "report"}, set()),
     "whole_files": (set(), set()),
     "plugins": ({"errors", "secrets"}, {"pydantic"}),
     "settings": ({"errors", "secrets", "plugins", "windows"}, {"pydantic", "pydantic_core"}),
@@ -67,7 +69,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "pyarrow"},
     ),
     "reporting": ({"values", "picture", "pipeline", "report", "store"}, set()),
-    "publish": ({"values", "errors", "decide", "desk", "report", "store", "logs"}, set()),
+    "publish": ({"values", "errors", "decide", "desk", "news", "report", "store", "logs"}, set()),
     "pipeline": (
         {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}
         | {"answers", "illustrate", "selection"},
@@ -90,6 +92,7 @@ PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detect
     "sketches",
     "causes",
     "calibration",
+    "news",
     "picture",
     "redaction",
 }

@@ -49,7 +49,7 @@ def _run_all(
 ) -> list[Run]:
     wired = wire(settings, monitor, store)
     if not send:
-        wired = replace(wired, tickets={}, exports={})
+        wired = replace(wired, tickets={}, exports={}, notifiers={})
     done = []
     with progress_bar() as progress:
         desk = Desk(store, store.now, worker_name(), settings.serve.lease, progress=progress)

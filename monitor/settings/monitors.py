@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
@@ -12,7 +13,7 @@ from monitor.settings.limits import LimitSettings
 from monitor.settings.model import Model
 from monitor.settings.parts import Part, PartOf
 from monitor.settings.policy import PolicySettings
-from monitor.settings.schedule import Schedule
+from monitor.settings.schedule import Duration, Schedule
 
 __all__ = ["FieldSettings", "MonitorSettings"]
 
@@ -115,6 +116,12 @@ class MonitorSettings(Model):
     selection: SelectionSettings = SelectionSettings()
     tickets: list[Annotated[Part, PartOf("tickets")]] = Field([])
     exports: list[Annotated[Part, PartOf("exporters")]] = Field([])
+    notify: list[Annotated[Part, PartOf("notifiers")]] = Field(
+        [], description="who is told directly when the state changes, for those without Prometheus"
+    )
+    notify_pause: Duration = Field(
+        timedelta(hours=1), description="no second message on the same event of this monitor within this time"
+    )
     report: ReportSettings = ReportSettings()
     limits: LimitSettings = LimitSettings()
 
@@ -124,6 +131,7 @@ class MonitorSettings(Model):
             "detectors": self.detectors,
             "tickets": self.tickets,
             "exports": self.exports,
+            "notify": self.notify,
             "selection.strategies": self.selection.strategies,
             "selection.after_labels": self.selection.after_labels,
         }

@@ -16,6 +16,7 @@ from monitor.store import calibrations, claims, history, outbox, overview, pictu
 from monitor.store import labels as label_rows
 from monitor.store.database import Database
 from monitor.store.entries import (
+    AnyDue,
     Claim,
     Delivery,
     DeliveryStatus,
@@ -27,9 +28,10 @@ from monitor.store.entries import (
     ReferenceVersion,
 )
 from monitor.store.tables import runs
-from monitor.values import Baseline, Calibration, Candidate, Decision, Draft, Export, Measurement, Run, Window
+from monitor.values import Baseline, Calibration, Candidate, Decision, Draft, Export, Measurement, Notice, Run, Window
 
 __all__ = [
+    "AnyDue",
     "Claim",
     "ClaimLost",
     "Delivery",
@@ -120,6 +122,7 @@ class Store:
         *,
         tickets: Mapping[str, Draft] | None = None,
         exports: Mapping[str, Export] | None = None,
+        notices: Mapping[str, Notice] | None = None,
         past: Past | None = None,
         picture: bytes | None = None,
     ) -> None:
@@ -130,7 +133,7 @@ class Store:
         :class:`ClaimLost` when the window was taken over. A key that its destination has had before adds nothing.
         """
         with self._database.write() as connection:
-            results.save(connection, claim, run, tickets or {}, exports or {}, past, picture)
+            results.save(connection, claim, run, tickets or {}, exports or {}, notices or {}, past, picture)
 
     def unfinished(self, monitor: str, now: datetime) -> Sequence[Window]:
         """Windows whose process died or gave them back, oldest first; some may lie before the watermark."""
@@ -149,12 +152,17 @@ class Store:
         with self._database.write() as connection:
             return outbox.due_exports(connection, now, limit, lease)
 
-    def sent(self, due: Due[Draft] | Due[Export], location: str, now: datetime) -> None:
+    def due_notices(self, now: datetime, limit: int = 50, lease: timedelta = _SENDING) -> Sequence[Due[Notice]]:
+        """Notices to send now; no other process gets them before the lease ends."""
+        with self._database.write() as connection:
+            return outbox.due_notices(connection, now, limit, lease)
+
+    def sent(self, due: AnyDue, location: str, now: datetime) -> None:
         """Note that the ticket is open or the export written, and where."""
         with self._database.write() as connection:
             outbox.sent(connection, due, location, now)
 
-    def not_sent(self, due: Due[Draft] | Due[Export], error: str, now: datetime, *, permanent: bool = False) -> None:
+    def not_sent(self, due: AnyDue, error: str, now: datetime, *, permanent: bool = False) -> None:
         """Note why it could not be sent: due again later, each time later, or parked when ``permanent``."""
         with self._database.write() as connection:
             outbox.not_sent(connection, due, error, now, permanent=permanent)
@@ -173,6 +181,11 @@ class Store:
         """Exports and what became of them, newest first."""
         with self._database.read() as connection:
             return outbox.deliveries(connection, "exports", monitor, limit)
+
+    def notices(self, monitor: str | None = None, limit: int = 1_000) -> Sequence[Delivery]:
+        """Notices and what became of them, newest first."""
+        with self._database.read() as connection:
+            return outbox.deliveries(connection, "notices", monitor, limit)
 
     # --- reading -----------------------------------------------------------------------------------------------------
 

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from monitor.values import Calibration, Decision, Draft, Export, Run, Window
+from monitor.values import Calibration, Decision, Draft, Export, Notice, Run, Window
 
 __all__ = [
+    "AnyDue",
     "Claim",
     "Delivery",
     "DeliveryStatus",
@@ -22,7 +23,7 @@ __all__ = [
     "ReferenceVersion",
 ]
 
-Wish = TypeVar("Wish", Draft, Export)
+Wish = TypeVar("Wish", Draft, Export, Notice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,12 @@ class Due(Generic[Wish]):
         return self.wish.monitor
 
 
+AnyDue = Due[Draft] | Due[Export] | Due[Notice]
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A ticket or an export and what became of it. ``title`` is empty for exports."""
+    """A ticket, an export or a notice, and what became of it. ``title`` is empty for exports."""
 
     key: str
     destination: str

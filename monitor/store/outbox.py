@@ -14,16 +14,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from monitor.store.database import insert_missing
-from monitor.store.entries import Delivery, DeliveryStatus, Due
+from monitor.store.entries import AnyDue, Delivery, DeliveryStatus, Due
 from monitor.store.rows import candidate_of, refresh_of
-from monitor.store.tables import candidates, exports, runs, tickets
-from monitor.values import Draft, Export, Run, Window
+from monitor.store.tables import candidates, exports, notices, runs, tickets
+from monitor.values import Draft, Export, Notice, Run, Window
 
 __all__ = [
     "FIRST_WAIT",
     "LONGEST_WAIT",
     "deliveries",
     "due_exports",
+    "due_notices",
     "due_tickets",
     "not_sent",
     "sent",
@@ -41,13 +42,38 @@ def wait(attempts: int) -> timedelta:
     return min(FIRST_WAIT * (1 << min(max(attempts, 1) - 1, 16)), LONGEST_WAIT)
 
 
-def wish(connection: Connection, run: Run, drafts: Mapping[str, Draft], wanted: Mapping[str, Export]) -> None:
+def wish(
+    connection: Connection,
+    run: Run,
+    drafts: Mapping[str, Draft],
+    wanted: Mapping[str, Export],
+    news: Mapping[str, Notice],
+) -> None:
     """Add the run's wishes. A key the destination has had before changes nothing: one key, one ticket."""
     for destination, draft in drafts.items():
         row = _row(run, draft.key, destination) | {"title": draft.title, "body": draft.body}
         insert_missing(connection, tickets, row)
     for destination, export in wanted.items():
         insert_missing(connection, exports, _row(run, export.key, destination))
+    for destination, notice in news.items():
+        if not _told_lately(connection, run, notice, destination):
+            row = _row(run, notice.key, destination)
+            insert_missing(
+                connection, notices, row | {"event": notice.event, "title": notice.title, "body": notice.body}
+            )
+
+
+def _told_lately(connection: Connection, run: Run, notice: Notice, destination: str) -> bool:
+    """Whether a message on the same event went there within the quiet time."""
+    if run.finished_at is None or not notice.quiet:
+        return False
+    query = sa.select(sa.func.count()).where(
+        notices.c.monitor == notice.monitor,
+        notices.c.destination == destination,
+        notices.c.event == notice.event,
+        notices.c.created_at > run.finished_at - notice.quiet,
+    )
+    return bool(connection.execute(query).scalar())
 
 
 def _row(run: Run, key: str, destination: str) -> dict[str, Any]:
@@ -114,6 +140,27 @@ def due_tickets(connection: Connection, now: datetime, limit: int, lease: timede
     ]
 
 
+def due_notices(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[Notice]]:
+    """Lease notices that are due."""
+    found = _lease(connection, notices, now, limit, lease)
+    by_id = _windows(connection, found)
+    return [
+        Due(
+            row.destination,
+            Notice(
+                row.key,
+                row.monitor,
+                row.event,
+                row.title,
+                row.body,
+                Window(by_id[row.run_id].window_start, by_id[row.run_id].window_end),
+            ),
+            row.attempts + 1,
+        )
+        for row in found
+    ]
+
+
 def due_exports(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[Export]]:
     """Lease exports that are due, with the candidates as they are now."""
     found = _lease(connection, exports, now, limit, lease)
@@ -134,12 +181,12 @@ def _export(connection: Connection, row: Row[Any], run: Row[Any]) -> Export:
     )
 
 
-def _of(due: Due[Draft] | Due[Export]) -> tuple[sa.Table, sa.ColumnElement[bool]]:
-    table = tickets if isinstance(due.wish, Draft) else exports
+def _of(due: AnyDue) -> tuple[sa.Table, sa.ColumnElement[bool]]:
+    table = {Draft: tickets, Export: exports, Notice: notices}[type(due.wish)]
     return table, sa.and_(table.c.key == due.key, table.c.destination == due.destination)
 
 
-def sent(connection: Connection, due: Due[Draft] | Due[Export], location: str, now: datetime) -> None:
+def sent(connection: Connection, due: AnyDue, location: str, now: datetime) -> None:
     """Mark as sent, whoever holds the lease by now: it is a fact."""
     table, this = _of(due)
     values = {"status": DeliveryStatus.SENT.value, "location": location, "error": "", "sent_at": now}
@@ -148,9 +195,7 @@ def sent(connection: Connection, due: Due[Draft] | Due[Export], location: str, n
     )
 
 
-def not_sent(
-    connection: Connection, due: Due[Draft] | Due[Export], error: str, now: datetime, *, permanent: bool
-) -> None:
+def not_sent(connection: Connection, due: AnyDue, error: str, now: datetime, *, permanent: bool) -> None:
     """Note the failure and push the row ahead, or park it; nothing once it is sent or parked."""
     table, this = _of(due)
     status = DeliveryStatus.PARKED if permanent else DeliveryStatus.PENDING
@@ -175,13 +220,13 @@ def unpark(connection: Connection) -> int:
             .where(table.c.status != DeliveryStatus.SENT.value, table.c.failures > 0)
             .values(status=DeliveryStatus.PENDING.value, due_at=table.c.created_at)
         ).rowcount
-        for table in (tickets, exports)
+        for table in (tickets, exports, notices)
     )
 
 
 def deliveries(connection: Connection, kind: str, monitor: str | None, limit: int) -> Sequence[Delivery]:
     """What became of the wishes of this kind, newest first."""
-    table = {"tickets": tickets, "exports": exports}[kind]
+    table = {"tickets": tickets, "exports": exports, "notices": notices}[kind]
     query = (
         sa.select(table, runs.c.window_start, runs.c.window_end)
         .join(runs, runs.c.id == table.c.run_id)

@@ -14,12 +14,14 @@ from monitor.store.entries import Overview
 from monitor.store.history import latest
 from monitor.store.references import active
 from monitor.store.rows import decision_of
-from monitor.store.tables import candidates, decisions, exports, monitors, runs, tickets
+from monitor.store.tables import candidates, decisions, exports, monitors, notices, runs, tickets
 from monitor.values import Decision, RunStatus, State
 
 __all__ = ["overview"]
 
 Pairs = dict[str, dict[tuple[str, str], int]]
+
+_KINDS = (("ticket", tickets), ("export", exports), ("notice", notices))
 
 
 def overview(connection: Connection) -> list[Overview]:
@@ -181,7 +183,7 @@ def _newest_tickets(connection: Connection) -> dict[str, dict[str, tuple[datetim
 
 def _waiting(connection: Connection) -> dict[str, dict[tuple[str, str], datetime]]:
     found: dict[str, dict[tuple[str, str], datetime]] = defaultdict(dict)
-    for kind, table in (("ticket", tickets), ("export", exports)):
+    for kind, table in _KINDS:
         which = (table.c.monitor, table.c.destination)
         query = sa.select(*which, sa.func.min(table.c.created_at).label("since")).where(table.c.sent_at.is_(None))
         for row in connection.execute(query.group_by(*which)):
@@ -211,7 +213,7 @@ def _by_status(connection: Connection, table: sa.Table) -> Pairs:
 
 def _failures(connection: Connection) -> Pairs:
     found: Pairs = defaultdict(dict)
-    for kind, table in (("ticket", tickets), ("export", exports)):
+    for kind, table in _KINDS:
         which = (table.c.monitor, table.c.destination)
         query = sa.select(*which, sa.func.sum(table.c.failures).label("number")).group_by(*which)
         for row in connection.execute(query):

@@ -11,7 +11,7 @@ from monitor.store import outbox, pictures, rows, sums
 from monitor.store.claims import lost, ours
 from monitor.store.entries import Claim, Past
 from monitor.store.tables import candidates, decisions, measurements, monitors, runs
-from monitor.values import Decision, Draft, Export, Run, RunStatus
+from monitor.values import Decision, Draft, Export, Notice, Run, RunStatus
 
 __all__ = ["save"]
 
@@ -40,6 +40,7 @@ def save(
     run: Run,
     tickets: Mapping[str, Draft],
     exports: Mapping[str, Export],
+    notices: Mapping[str, Notice],
     past: Past | None = None,
     picture: bytes | None = None,
 ) -> None:
@@ -64,4 +65,4 @@ def save(
     if past is not None:
         sums.save(connection, run, past)
     pictures.save(connection, run, picture)
-    outbox.wish(connection, run, tickets, exports)
+    outbox.wish(connection, run, tickets, exports, notices)

@@ -236,6 +236,17 @@ tickets = Table(
 
 exports = Table("exports", metadata, *_outbox(), Index(None, "status", "due_at"))
 
+notices = Table(
+    "notices",
+    metadata,
+    *_outbox(),
+    _needed("event", Words),
+    _needed("title", Words),
+    _needed("body", Words),
+    Index(None, "status", "due_at"),
+    Index(None, "monitor", "destination", "created_at"),
+)
+
 baselines = Table(
     "baselines",
     metadata,

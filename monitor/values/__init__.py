@@ -17,7 +17,7 @@ from monitor.values.records import (
     Window,
     record_schema,
 )
-from monitor.values.refresh import Advice, Candidate, Draft, Estimate, Export, Neighbour, Refresh
+from monitor.values.refresh import Advice, Candidate, Draft, Estimate, Export, Neighbour, Notice, Refresh
 from monitor.values.runs import Run, RunStatus
 from monitor.values.terms import MonitorTerms
 from monitor.values.training import Reference
@@ -43,6 +43,7 @@ __all__ = [
     "Measurement",
     "MonitorTerms",
     "Neighbour",
+    "Notice",
     "Reference",
     "Refresh",
     "Run",

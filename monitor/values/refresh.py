@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from monitor.values.records import Window
 
@@ -15,6 +15,7 @@ __all__ = [
     "Estimate",
     "Export",
     "Neighbour",
+    "Notice",
     "Refresh",
 ]
 
@@ -122,6 +123,23 @@ class Draft:
     title: str
     body: str
     window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message on a change of state. One key, one message, however often a window is run again.
+
+    event  ``drift``, ``over``, ``blind`` (no verdict) or ``sees`` (verdicts again)
+    quiet  no second message on the same event within this time
+    """
+
+    key: str
+    monitor: str
+    event: str
+    title: str
+    body: str
+    window: Window
+    quiet: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
