@@ -68,11 +68,11 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"values", "errors", "desk", "answers", "sampling", "selection", "embedders", "whole_files"},
         {"numpy", "pyarrow"},
     ),
-    "reporting": ({"values", "picture", "pipeline", "report", "store"}, set()),
-    "publish": ({"values", "errors", "decide", "desk", "news", "report", "store", "logs"}, set()),
+    "reporting": ({"values", "picture", "report", "store", "windows"}, set()),
+    "publish": ({"values", "errors", "decide", "desk", "news", "report", "reporting", "store", "logs"}, set()),
     "pipeline": (
         {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}
-        | {"answers", "illustrate", "selection"},
+        | {"answers", "illustrate", "selection", "windows"},
         {"numpy"},
     ),
     "wiring": (
