@@ -105,7 +105,7 @@ def test_the_verdict_in_words_and_as_json(told, drift_monitor):
     assert (code, err.strip()) == (0, "")
     assert "accuracy on the new traffic changes by +" in out
     assert "with the incumbent bonus: turned wrong" in out
-    assert "the model on all of this traffic, by the random share" in out
+    assert "the model, by the random share" in out
     assert f"{len(told[3]) - 2} useful of {len(told[3])}" in out
     code, out, _ = drift_monitor("refresh", "verdict", "--json", "--window", "2026-03-03")
     found = json.loads(out)

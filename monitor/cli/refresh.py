@@ -80,7 +80,7 @@ def verdict(
         )
     ]
     if found.audit is not None:
-        rows.append(("the model on all of this traffic, by the random share", _audited(found.audit)))
+        rows.append(("the model, by the random share", _audited(found.audit)))
     for name, one in (("plain refit", expected.plain), ("with the incumbent bonus", expected.guarded)):
         if one is not None:
             rows.append(
@@ -104,7 +104,7 @@ def verdict(
 
 def _audited(audit: Audit) -> str:
     low, high = 100 * audit.accuracy.low, 100 * audit.accuracy.high
-    junk = f", and {audit.junk} junk" if audit.junk else ""
+    junk = f", {audit.junk} junk" if audit.junk else ""
     return f"{audit.right} of {audit.told} right ({low:.0f} to {high:.0f} %){junk}"
 
 
