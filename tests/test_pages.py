@@ -496,3 +496,28 @@ def test_state_words_are_the_pills_of_the_style_sheet(client):
     style = client.get("/pages.css").text
     for state in (*State, "late", "no-run-yet", "sent", "pending", "parked", "running"):
         assert f".{state} {{ --state:" in style or f".{state}, " in style
+
+
+def test_either_kind_of_store_is_read(store):
+    run = fill(store)
+    client = TestClient(application(store, TERMS))
+    assert {row[0] for row in cells(client.get("/").text)} == set(TERMS)
+    assert len(cells(client.get("/monitors/support").text)) == 9
+    assert len(cells(client.get(f"/runs/{run.id}/candidates").text)) == 12
+    assert len(cells(client.get("/tickets").text)) == 1
+    assert client.get(f"/runs/{run.id}").status_code == 200
+    for strange_id in ("a%00b", "%ED%A0%80", "x" * 200):
+        assert client.get(f"/runs/{strange_id}").status_code == 404
+    assert client.get("/monitors/support", params={"before": "9999-12-31T23:59:59-14:00"}).status_code == 404
+
+
+def test_a_missing_file_of_users_stops_the_service_before_it_starts(tmp_path):
+    from shop import raw_settings  # noqa: PLC0415 - only here
+
+    from monitor.serve import serve  # noqa: PLC0415 - only here
+
+    raw = raw_settings(tmp_path)
+    raw["serve"] |= {"auth_file": str(tmp_path / "users")}
+    with pytest.raises(ConfigError, match=r"serve\.auth_file: .*users cannot be read"):
+        serve(parse(raw), worker="a", schedule=False)
+    assert not (tmp_path / "monitor.db").exists()
