@@ -6,7 +6,6 @@ failure of a run is a state of that run, recorded with its reason; only a broken
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,8 +27,9 @@ from monitor.sampling import draw
 from monitor.selection.batch import propose
 from monitor.store import Past
 from monitor.values import Cause, Counts, Decision, Measurement, Run, RunStatus, State, Window
+from monitor.windows import seed_of
 
-__all__ = ["Desk", "Monitor", "Stopped", "publish_pending", "run_window", "seed_of"]
+__all__ = ["Desk", "Monitor", "Stopped", "publish_pending", "run_window"]
 
 _log = logging.getLogger("monitor.run")
 
@@ -150,11 +150,6 @@ def _failed(run: Run, desk: Desk, error: str, *, changed: bool = False) -> Run:
 def _without(counts: Counts, unusable: Mapping[str, int], cached: int) -> Counts:
     rejected = {**counts.rejected, **{k: counts.rejected.get(k, 0) + n for k, n in unusable.items()}}
     return replace(counts, sampled=counts.sampled - sum(unusable.values()), rejected=rejected, cached=cached)
-
-
-def seed_of(monitor: str, window: Window) -> int:
-    """One generator per run: the same window gives the same sample, numbers and ticket."""
-    return int.from_bytes(hashlib.sha256(f"{monitor}|{window.start.isoformat()}".encode()).digest()[:8], "big")
 
 
 def _line(run: Run) -> dict[str, object]:

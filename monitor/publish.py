@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from monitor.decide import opened
 from monitor.desk import Desk, Monitor
@@ -15,6 +16,7 @@ from monitor.errors import PublishError
 from monitor.logs import fields, unforeseen
 from monitor.news import news
 from monitor.report import ticket_body, ticket_title
+from monitor.reporting import report_of
 from monitor.store import AnyDue
 from monitor.values import Draft, Export, Notice, Run, State
 
@@ -22,6 +24,8 @@ __all__ = ["Wishes", "export_of", "publish_pending", "wishes"]
 
 _log = logging.getLogger("monitor.publish")
 _AT_ONCE = 20
+
+Reported = TypeVar("Reported", Draft, Export)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +90,26 @@ def publish_pending(monitors: Mapping[str, Monitor], desk: Desk) -> int:
     while tickets := store.due_tickets(now=desk.clock(), limit=_AT_ONCE):
         for ticket in tickets:
             backend = monitors[ticket.monitor].tickets.get(ticket.destination) if ticket.monitor in monitors else None
-            sent += _send(ticket, partial(backend.open, ticket.wish) if backend else None, desk)
+            sent += _send(ticket, partial(backend.open, _with_report(ticket.wish, desk)) if backend else None, desk)
     while exports := store.due_exports(now=desk.clock(), limit=_AT_ONCE):
         for export in exports:
             exporter = monitors[export.monitor].exports.get(export.destination) if export.monitor in monitors else None
-            sent += _send(export, partial(exporter.write, export.wish) if exporter else None, desk)
+            sent += _send(export, partial(exporter.write, _with_report(export.wish, desk)) if exporter else None, desk)
     while notices := store.due_notices(now=desk.clock(), limit=_AT_ONCE):
         for notice in notices:
             teller = monitors[notice.monitor].notifiers.get(notice.destination) if notice.monitor in monitors else None
             sent += _send(notice, partial(teller.send, notice.wish) if teller else None, desk)
     return sent
+
+
+def _with_report(wish: Reported, desk: Desk) -> Reported:
+    """The wish with its run's report; one that cannot be made holds up nothing."""
+    try:
+        run = desk.store.run(wish.monitor, wish.window.start)
+        return wish if run is None else replace(wish, report=report_of(desk.store, run))
+    except Exception as error:  # noqa: BLE001 - a report is beside what is sent
+        _log.warning("no report", extra=fields(monitor=wish.monitor, error=unforeseen(error, _log)))
+        return wish
 
 
 def _send(due: AnyDue, send: Callable[[], str] | None, desk: Desk) -> bool:

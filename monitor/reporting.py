@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from monitor import __version__
 from monitor.picture import from_bytes
-from monitor.pipeline import seed_of
 from monitor.report.run_page import Source, run_page
 from monitor.store import Store
 from monitor.values import Run
+from monitor.windows import seed_of
 
 __all__ = ["report_of"]
 

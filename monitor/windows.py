@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from monitor.values import Window
 
-__all__ = ["Due", "Tiling", "due_windows"]
+__all__ = ["Due", "Tiling", "due_windows", "seed_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +67,8 @@ def due_windows(now: datetime, tiling: Tiling, delay: timedelta, watermark: date
     waiting = tuple(tiling.between(watermark, unfinished.start))
     skipped = max(0, len(waiting) - catch_up)
     return Due(waiting[skipped:], skipped, waiting[0].start if skipped else None)
+
+
+def seed_of(monitor: str, window: Window) -> int:
+    """One generator per run: the same window gives the same sample, numbers and ticket."""
+    return int.from_bytes(hashlib.sha256(f"{monitor}|{window.start.isoformat()}".encode()).digest()[:8], "big")

@@ -68,14 +68,14 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"values", "errors", "desk", "answers", "sampling", "selection", "embedders", "whole_files"},
         {"numpy", "pyarrow"},
     ),
-    "reporting": ({"values", "picture", "pipeline", "report", "store"}, set()),
+    "reporting": ({"values", "picture", "report", "store", "windows"}, set()),
     "pages": ({"values", "picture", "redaction", "report", "store"}, {"jinja2"}),
     "page_routes": ({"values", "errors", "logs", "pages", "report", "reporting", "store"}, {"starlette"}),
     "door": ({"errors", "pages"}, {"starlette"}),
-    "publish": ({"values", "errors", "decide", "desk", "news", "report", "store", "logs"}, set()),
+    "publish": ({"values", "errors", "decide", "desk", "news", "report", "reporting", "store", "logs"}, set()),
     "pipeline": (
         {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}
-        | {"answers", "illustrate", "selection"},
+        | {"answers", "illustrate", "selection", "windows"},
         {"numpy"},
     ),
     "wiring": (

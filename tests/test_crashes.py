@@ -53,9 +53,9 @@ def kill_and_restart(tmp_path, step, database_url):
     assert len(run.candidates) > 0
     (ticket,), (export,) = store.tickets("shop"), store.exports("shop")
     assert (ticket.status, export.status) == (DeliveryStatus.SENT, DeliveryStatus.SENT)
-    assert [str(p) for p in (tmp_path / "tickets").iterdir()] == [ticket.location]
+    assert [str(p) for p in (tmp_path / "tickets").glob("*.md")] == [ticket.location]
     files = sorted(p.name for p in (tmp_path / "exports").rglob("*") if p.is_file())
-    assert files == ["candidates.csv", "candidates.jsonl", "candidates.parquet", "manifest.json"]
+    assert files == ["candidates.csv", "candidates.jsonl", "candidates.parquet", "manifest.json", "report.html"]
     store.close()
 
 
@@ -70,6 +70,6 @@ def test_sixteen_processes_race_for_a_window(tmp_path):
     assert sorted(out for out, _ in said) == ["left\n"] * 15 + ["ran\n"]
     (run,) = store.runs("shop")
     assert (run.attempt, run.status) == (1, RunStatus.DONE)
-    assert len(list((tmp_path / "tickets").iterdir())) == 1
+    assert len(list((tmp_path / "tickets").glob("*.md"))) == 1
     assert len(store.exports("shop")) == 1
     store.close()

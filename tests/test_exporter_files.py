@@ -81,6 +81,13 @@ def test_three_formats_and_a_manifest(tmp_path):
     assert len(list(folder.iterdir())) == 4
 
 
+def test_the_report_goes_with_the_candidates(tmp_path):
+    where = Path(FilesExporter(str(tmp_path), ["csv"]).write(replace(export(), report="<!doctype html>")))
+    assert (where / "report.html").read_text() == "<!doctype html>"
+    files = json.loads((where / "manifest.json").read_text())["files"]
+    assert files["report.html"] == hashlib.sha256(b"<!doctype html>").hexdigest()
+
+
 def test_the_same_run_overwrites_and_never_appends(tmp_path):
     FilesExporter(str(tmp_path), ["csv", "jsonl"]).write(export())
     where = Path(FilesExporter(str(tmp_path), ["csv"]).write(export(candidate(1, "only one"))))

@@ -16,6 +16,7 @@ from shop import DAY, FIRST, build, desk, open_shop, raw_settings, rows_of, wind
 from monitor.config import parse
 from monitor.logs import _Json, _Text
 from monitor.pipeline import publish_pending, run_window
+from monitor.reporting import report_of
 from monitor.store import DeliveryStatus, Store
 from monitor.values import RunStatus, State, Window
 from monitor.wiring import build_reference, open_shelf, wire
@@ -69,7 +70,7 @@ def test_an_alarm_that_is_over_and_comes_again_is_another_ticket(tmp_path):
     assert calm.count(State.RECOVERING) >= 3
     assert calm[-1] is State.STABLE
     publish_pending({"shop": monitor}, desk(store))
-    first, second = sorted(p.name[:10] for p in (tmp_path / "tickets").iterdir())
+    first, second = sorted(p.name[:10] for p in (tmp_path / "tickets").glob("*.md"))
     assert first == "2026-03-03"
     assert second == ("2026-03-10" if states[8] is State.DRIFTED else "2026-03-11")
     store.close()
@@ -82,8 +83,26 @@ def test_one_ticket_while_an_alarm_is_on(tmp_path):
     assert publish_pending({"shop": monitor}, desk(store)) == 1 + 3
     assert len(store.tickets("shop")) == 1, "the alarm was on all the time, for the same cause"
     assert len(store.exports("shop")) == 3, "every drifted window is exported"
-    assert [p.name[:10] for p in (tmp_path / "tickets").iterdir()] == ["2026-03-03"]
+    (ticket,) = (tmp_path / "tickets").glob("*.md")
+    assert ticket.name[:10] == "2026-03-03"
+    report = report_of(store, store.run("shop", window(1).start))
+    assert ticket.with_suffix(".html").read_text() == report
+    assert (tmp_path / "exports" / "shop" / "20260303T000000Z" / "report.html").read_text() == report
     assert publish_pending({"shop": monitor}, desk(store)) == 0
+    store.close()
+
+
+def test_a_report_that_cannot_be_made_holds_up_nothing(tmp_path, monkeypatch, caplog):
+    def broken(*args):
+        raise RuntimeError(" ".join(("quoting", "private", "text")))
+
+    monkeypatch.setattr("monitor.publish.report_of", broken)
+    _, store, monitor = open_shop(tmp_path, days=(0, 40))
+    run_window(monitor, window(1), desk(store))
+    assert publish_pending({"shop": monitor}, desk(store)) == 2
+    assert not list((tmp_path / "tickets").glob("*.html"))
+    assert "no report" in caplog.text
+    assert "quoting private" not in caplog.text
     store.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +28,12 @@ def test_the_ticket_is_a_markdown_file_with_its_key(tmp_path):
     assert Path(where).read_text() == (
         "# support: content drift since 2026-01-05\n\nBody\n\n| a | b |\n\n<!-- drift-monitor ticket 0123456789abcdef -->\n"
     )
+
+
+def test_the_report_lies_beside_it_and_is_linked(tmp_path):
+    where = Path(FileTickets(str(tmp_path)).open(replace(draft(), report="<!doctype html>é")))
+    assert where.with_suffix(".html").read_text(encoding="utf-8") == "<!doctype html>é"
+    assert f"]({where.with_suffix('.html').name})" in where.read_text()
 
 
 def test_a_repeat_finds_it_and_keeps_what_people_wrote(tmp_path):

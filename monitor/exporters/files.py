@@ -1,7 +1,7 @@
 """Candidates as Parquet, JSON lines and CSV in a folder or an object store.
 
-``<folder>/<monitor>/<window start>/candidates.<format>`` and ``manifest.json``, which is written last: a folder without it is
-not complete. Texts are written as they are, for people to label; a spreadsheet should import the CSV as text.
+``<folder>/<monitor>/<window start>/candidates.<format>``, ``report.html`` and ``manifest.json``, which is written last: a folder
+without it is not complete. Texts are written as they are, for people to label; a spreadsheet should import the CSV as text.
 """
 
 from __future__ import annotations
@@ -146,6 +146,8 @@ class FilesExporter:
     def _write_files(self, store: Any, folder: str, export: Export) -> dict[str, str]:
         table = candidate_table(export.candidates)
         contents = {f"candidates.{name}": _WRITERS[name](table) for name in self._formats}
+        if export.report:
+            contents["report.html"] = export.report.encode("utf-8", "backslashreplace")
         sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
         manifest = {
             "key": export.key,

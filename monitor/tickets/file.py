@@ -15,7 +15,7 @@ _MARK = "<!-- drift-monitor ticket {key} -->"
 
 
 class FileTickets:
-    """Writes ``<folder>/<window start>-<monitor>-<key>.md``; the folder is made when missing."""
+    """Writes ``<folder>/<window start>-<monitor>-<key>.md`` and the run's report beside it; the folder is made when missing."""
 
     def __init__(self, folder: str = "tickets") -> None:
         self._folder = Path(folder)
@@ -34,7 +34,12 @@ class FileTickets:
             if path.exists():
                 # The ticket of another key that begins alike.
                 path = path.with_name(f"{draft.window.start:%Y-%m-%d}-{draft.monitor}-{name}.md")
-            write_whole(path, f"# {draft.title}\n\n{draft.body.rstrip()}\n\n{mark}\n".encode())
+            attached = ""
+            if draft.report:
+                beside = path.with_suffix(".html")
+                write_whole(beside, draft.report.encode("utf-8", "backslashreplace"))
+                attached = f"[The report of this run]({beside.name}), to open in a browser.\n\n"
+            write_whole(path, f"# {draft.title}\n\n{attached}{draft.body.rstrip()}\n\n{mark}\n".encode())
         except OSError as error:
             raise PublishError(
                 f"ticket cannot be written to folder {self._folder}: {error.strerror}; make room, or correct the folder "

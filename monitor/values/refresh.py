@@ -116,13 +116,17 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A ticket not yet opened. ``key`` is the idempotency key: one key, one ticket, whatever crashes."""
+    """A ticket not yet opened. ``key`` is the idempotency key: one key, one ticket, whatever crashes.
+
+    report  the run's HTML report, empty when there is none
+    """
 
     key: str
     monitor: str
     title: str
     body: str
     window: Window
+    report: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Refresh candidates on their way out. The same ``key`` overwrites, it never appends."""
+    """Refresh candidates on their way out. The same ``key`` overwrites, it never appends.
+
+    report  the run's HTML report, empty when there is none
+    """
 
     key: str
     monitor: str
@@ -153,3 +160,4 @@ class Export:
     candidates: tuple[Candidate, ...]
     reference_version: int
     refresh: Refresh | None = None
+    report: str = ""
