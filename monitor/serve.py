@@ -1,4 +1,4 @@
-"""The service: windows on schedule, and the pages that machines read: /metrics, /healthz, /readyz.
+"""The service: windows on schedule, pages for people, and what machines read: /metrics, /healthz, /readyz.
 
 One scheduler thread runs windows, one at a time; any number of replicas may share a store, the claim decides who runs.
 The pages only read the store. SIGTERM stops the run that is under way at its next step and gives its claim back.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from types import FrameType
@@ -19,13 +19,16 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from monitor.door import Door, check_certificate, users_of
 from monitor.errors import MonitorError
 from monitor.logs import fields, unforeseen
 from monitor.metrics import Exposition, StoreCollector
+from monitor.page_routes import PROBLEMS, pages
 from monitor.pipeline import Desk, Monitor, Stopped, publish_pending, run_window
 from monitor.push import push_metrics
 from monitor.settings import MonitorSettings, Settings
@@ -121,8 +124,8 @@ def _scheduler(service: Service, settings: Settings, now: Callable[[], datetime]
     return scheduler
 
 
-def application(store: Store, terms: Mapping[str, MonitorTerms]) -> Starlette:
-    """The ASGI app. It never touches a source, a model or a ticket."""
+def application(store: Store, terms: Mapping[str, MonitorTerms], users: Sequence[bytes] = ()) -> Starlette:
+    """The ASGI app. It never touches a source, a model or a ticket; ``users`` as of :func:`monitor.door.users_of`."""
     exposition = Exposition(StoreCollector(store, terms=terms))
 
     def metrics(request: Request) -> Response:
@@ -139,17 +142,16 @@ def application(store: Store, terms: Mapping[str, MonitorTerms]) -> Starlette:
             return PlainTextResponse(f"not ready: {error}\n", status_code=503)
         return PlainTextResponse("ready\n")
 
-    routes = [
-        Route(path, page, methods=["GET"])
-        for path, page in (("/metrics", metrics), ("/healthz", healthz), ("/readyz", readyz))
-    ]
+    machines = (("/metrics", metrics), ("/healthz", healthz), ("/readyz", readyz))
+    routes = [Route(path, page, methods=["GET"]) for path, page in (*machines, *pages(store, terms))]
 
     @asynccontextmanager
     async def ready(app: Starlette) -> AsyncIterator[None]:
         await run_in_threadpool(exposition.prepare)
         yield
 
-    return Starlette(routes=routes, lifespan=ready)
+    door = Middleware(Door, users=users, open_to_all=[path for path, _ in machines])
+    return Starlette(routes=routes, lifespan=ready, middleware=[door], exception_handlers=PROBLEMS)
 
 
 class _Server(uvicorn.Server):
@@ -166,17 +168,24 @@ class _Server(uvicorn.Server):
 
 def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
     """Run until SIGTERM or SIGINT; without ``schedule`` only the pages, for runs that cron or a CronJob starts."""
+    of = settings.serve
+    users = users_of(of.auth_file) if of.auth_file is not None else ()
+    if of.tls_certificate is not None and of.tls_key is not None:
+        check_certificate(of.tls_certificate, of.tls_key)
     store = open_store(settings)
     store.upgrade()
     config = uvicorn.Config(
-        application(store, terms_of(settings)),
-        host=settings.serve.host,
-        port=settings.serve.port,
+        application(store, terms_of(settings), users),
+        host=of.host,
+        port=of.port,
+        ssl_certfile=of.tls_certificate,
+        ssl_keyfile=of.tls_key,
+        server_header=False,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=10,
     )
-    told = fields(host=settings.serve.host, port=settings.serve.port, monitors=len(settings.monitors))
+    told = fields(host=of.host, port=of.port, monitors=len(settings.monitors))
     _log.info("serving", extra=told)
     try:
         if schedule:

@@ -69,6 +69,9 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "pyarrow"},
     ),
     "reporting": ({"values", "picture", "report", "store", "windows"}, set()),
+    "pages": ({"values", "picture", "redaction", "report", "store"}, {"jinja2"}),
+    "page_routes": ({"values", "errors", "logs", "pages", "report", "reporting", "store"}, {"starlette"}),
+    "door": ({"errors", "pages"}, {"starlette"}),
     "publish": ({"values", "errors", "decide", "desk", "news", "report", "reporting", "store", "logs"}, set()),
     "pipeline": (
         {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}
@@ -81,7 +84,8 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "pyarrow"},
     ),
     "serve": (
-        {"values", "errors", "settings", "pipeline", "wiring", "windows", "store", "metrics", "push", "logs"},
+        {"values", "errors", "settings", "pipeline", "wiring", "windows", "store", "metrics", "push", "logs"}
+        | {"door", "page_routes"},
         {"apscheduler", "starlette", "uvicorn"},
     ),
     "demo": ({"values", "errors", "report"}, {"numpy", "sklearn", "rich", "yaml"}),

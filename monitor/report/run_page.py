@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from functools import cache
+from importlib import resources
 from typing import Any
 
 import jinja2
@@ -14,7 +15,7 @@ from markupsafe import Markup
 from monitor.report.map_view import map_data, map_view
 from monitor.report.sheet import Source, sheet
 
-__all__ = ["Source", "run_page"]
+__all__ = ["Source", "look", "policy", "run_page"]
 
 _UNSAFE = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 
@@ -25,8 +26,29 @@ def _page() -> tuple[jinja2.Template, str, str]:
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    style, script = (loader.get_source(environment, f"report.{kind}")[0] for kind in ("css", "js"))
-    return environment.get_template("report.html"), style, script
+    shared, own, script = (loader.get_source(environment, name)[0] for name in ("look.css", "report.css", "report.js"))
+    return environment.get_template("report.html"), shared + own, script
+
+
+def look() -> str:
+    """The style sheet that the report shares with the pages of the service: colours, type, tables, pills."""
+    return resources.files("monitor.report").joinpath("page/look.css").read_text(encoding="utf-8")
+
+
+@cache
+def policy() -> str:
+    """The content security policy of every report: its own style and script, by their hashes, and nothing else."""
+    _, style, script = _page()
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"style-src {_hash(style)}",
+            f"script-src {_hash(script)}",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
 
 
 def _hash(content: str) -> str:
@@ -49,16 +71,7 @@ def run_page(source: Source) -> str:
         # Our own files, in the package.
         style=Markup(style),  # noqa: S704
         script=Markup(script),  # noqa: S704
-        policy="; ".join(
-            [
-                "default-src 'none'",
-                f"style-src {_hash(style)}",
-                f"script-src {_hash(script)}",
-                "img-src data:",
-                "base-uri 'none'",
-                "form-action 'none'",
-            ]
-        ),
+        policy=policy(),
     )
     # Lone halves of surrogate pairs have no bytes in UTF-8.
     return page.encode("utf-8", "replace").decode("utf-8")

@@ -52,6 +52,18 @@ class ServeSettings(Model):
     poll: Duration = Field(timedelta(seconds=30), description="how often to look for windows that are due")
     lease: Duration = Field(timedelta(minutes=15), description="after this long without a sign a run counts as dead")
     log_format: Literal["auto", "text", "json"] = "auto"
+    auth_file: str | None = Field(
+        None,
+        description="file of user:password lines; who reads the pages must be in it, /metrics and probes stay open",
+    )
+    tls_certificate: str | None = Field(None, description="certificate chain in PEM; with it everything is HTTPS")
+    tls_key: str | None = Field(None, description="the certificate's private key in PEM, without a passphrase")
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> ServeSettings:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together; give both or none")
+        return self
 
 
 class MetricsSettings(Model):

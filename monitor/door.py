@@ -1,0 +1,114 @@
+"""Who may read the pages, and the headers that every answer carries."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import ssl
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from monitor.errors import ConfigError
+from monitor.pages import POLICY, problem_page
+
+__all__ = ["Door", "check_certificate", "users_of"]
+
+_HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+class Door:
+    """ASGI middleware: adds safe headers to every answer and, when there are users, asks who it is (RFC 7617).
+
+    users        digests of ``user:password``; empty lets everyone in
+    open_to_all  paths that nobody is asked for
+    """
+
+    def __init__(self, app: ASGIApp, users: Sequence[bytes], open_to_all: Collection[str]) -> None:
+        self._app = app
+        self._users = tuple(users)
+        self._open = frozenset(open_to_all)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        if not self._users or scope["path"] in self._open or self._knows(Headers(scope=scope).get("authorization", "")):
+            await self._app(scope, receive, with_headers)
+            return
+        page = problem_page("Who are you?", "These pages ask for a user and a password.")
+        asked = {"WWW-Authenticate": 'Basic realm="drift-monitor", charset="UTF-8"'}
+        await HTMLResponse(page, status_code=401, headers=asked)(scope, receive, with_headers)
+
+    def _knows(self, authorization: str) -> bool:
+        kind, _, given = authorization.partition(" ")
+        try:
+            told = base64.b64decode(given.strip(), validate=True)
+        except (binascii.Error, ValueError):
+            return False
+        digest = hashlib.sha256(told).digest()
+        # All of them, each in constant time: how long it takes tells nothing.
+        matches = [hmac.compare_digest(digest, known) for known in self._users]
+        return kind.lower() == "basic" and any(matches)
+
+
+def _content(setting: str, path: str) -> bytes:
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{setting}: {path} cannot be read ({type(error).__name__})") from error
+    if not content.strip():
+        raise ConfigError(f"{setting}: {path} is empty")
+    return content
+
+
+def users_of(path: str) -> tuple[bytes, ...]:
+    """Digests of the ``user:password`` lines of a file; blank lines are left out.
+
+    :class:`ConfigError` when it is missing, empty, no UTF-8, or a line lacks a user or a password.
+    """
+    try:
+        lines = _content("serve.auth_file", path).decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ConfigError(f"serve.auth_file: {path} is not UTF-8 text") from None
+    for number, line in enumerate(lines, 1):
+        user, _, password = line.partition(":")
+        if line.strip() and not (user.strip() and password):
+            raise ConfigError(f"serve.auth_file: {path} line {number}: wanted user:password")
+    return tuple(hashlib.sha256(line.encode()).digest() for line in lines if line.strip())
+
+
+def check_certificate(certificate: str, key: str) -> None:
+    """:class:`ConfigError` unless both files are there and belong together."""
+    _content("serve.tls_certificate", certificate)
+    _content("serve.tls_key", key)
+    try:
+        # A passphrase would be asked for on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
+    except (ssl.SSLError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"serve.tls_certificate, serve.tls_key: {certificate} and {key} are no PEM certificate with its key, "
+            f"without a passphrase ({getattr(error, 'reason', None) or type(error).__name__})"
+        ) from error
