@@ -6,16 +6,16 @@ import json
 import re
 import shutil
 import subprocess
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from conftest import _await_ready, free_port, missing
+from live_prometheus import served
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "alerts" / "alertmanager.yml"
@@ -53,14 +53,8 @@ def mailbox() -> Iterator[tuple[str, list[Message]]]:
         def log_message(self, *args: object) -> None:
             """Quiet."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Box) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", got
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(Box) as address:
+        yield f"http://{address}", got
 
 
 @contextmanager

@@ -18,6 +18,19 @@ from conftest import _await_ready, free_port, tool
 
 
 @contextmanager
+def served(page: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """A small server of the loopback: ``127.0.0.1:port``."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), page) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
 def exposed(read: Callable[[], bytes]) -> Iterator[str]:
     """Serves this text to scrapers: ``127.0.0.1:port``."""
 
@@ -33,14 +46,8 @@ def exposed(read: Callable[[], bytes]) -> Iterator[str]:
         def log_message(self, *args: object) -> None:
             """Quiet."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(Page) as address:
+        yield address
 
 
 @contextmanager

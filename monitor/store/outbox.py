@@ -6,15 +6,16 @@ which the receiver recognises by its key. Every failure pushes the row further a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from monitor.store.database import insert_missing
-from monitor.store.entries import AnyDue, Delivery, DeliveryStatus, Due
+from monitor.store.entries import AnyDue, Delivery, DeliveryStatus, Due, Wish
 from monitor.store.rows import candidate_of, refresh_of
 from monitor.store.tables import candidates, exports, notices, runs, tickets
 from monitor.values import Draft, Export, Notice, Run, Window
@@ -115,57 +116,42 @@ def _is(table: sa.Table, row: Row[Any]) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.key == row.key, table.c.destination == row.destination)
 
 
-def _windows(connection: Connection, found: Sequence[Row[Any]]) -> dict[str, Row[Any]]:
+def _due(
+    connection: Connection,
+    table: sa.Table,
+    make: Callable[[Row[Any], Row[Any]], Wish],
+    now: datetime,
+    limit: int,
+    lease: timedelta,
+) -> Sequence[Due[Wish]]:
+    """Lease rows that are due and make wishes of them and their runs."""
+    found = _lease(connection, table, now, limit, lease)
     query = sa.select(runs).where(runs.c.id.in_({row.run_id for row in found}))
-    return {row.id: row for row in connection.execute(query)}
+    by_id = {row.id: row for row in connection.execute(query)}
+    return [Due(row.destination, make(row, by_id[row.run_id]), row.attempts + 1) for row in found]
 
 
 def due_tickets(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[Draft]]:
     """Lease tickets that are due."""
-    found = _lease(connection, tickets, now, limit, lease)
-    by_id = _windows(connection, found)
-    return [
-        Due(
-            row.destination,
-            Draft(
-                row.key,
-                row.monitor,
-                row.title,
-                row.body,
-                Window(by_id[row.run_id].window_start, by_id[row.run_id].window_end),
-            ),
-            row.attempts + 1,
-        )
-        for row in found
-    ]
+
+    def draft(row: Row[Any], run: Row[Any]) -> Draft:
+        return Draft(row.key, row.monitor, row.title, row.body, Window(run.window_start, run.window_end))
+
+    return _due(connection, tickets, draft, now, limit, lease)
 
 
 def due_notices(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[Notice]]:
     """Lease notices that are due."""
-    found = _lease(connection, notices, now, limit, lease)
-    by_id = _windows(connection, found)
-    return [
-        Due(
-            row.destination,
-            Notice(
-                row.key,
-                row.monitor,
-                row.event,
-                row.title,
-                row.body,
-                Window(by_id[row.run_id].window_start, by_id[row.run_id].window_end),
-            ),
-            row.attempts + 1,
-        )
-        for row in found
-    ]
+
+    def notice(row: Row[Any], run: Row[Any]) -> Notice:
+        return Notice(row.key, row.monitor, row.event, row.title, row.body, Window(run.window_start, run.window_end))
+
+    return _due(connection, notices, notice, now, limit, lease)
 
 
 def due_exports(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[Export]]:
     """Lease exports that are due, with the candidates as they are now."""
-    found = _lease(connection, exports, now, limit, lease)
-    by_id = _windows(connection, found)
-    return [Due(row.destination, _export(connection, row, by_id[row.run_id]), row.attempts + 1) for row in found]
+    return _due(connection, exports, partial(_export, connection), now, limit, lease)
 
 
 def _export(connection: Connection, row: Row[Any], run: Row[Any]) -> Export:
