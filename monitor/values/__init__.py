@@ -6,6 +6,7 @@ Records travel as Arrow tables with the columns of :func:`record_schema`; a user
 from __future__ import annotations
 
 from monitor.values.calibration import Calibration, Level
+from monitor.values.documents import Bullets, Document, Heading, Paragraph, Preformatted, Span, Steps, Table, Words
 from monitor.values.records import (
     SEGMENT_PREFIX,
     Batch,
@@ -17,9 +18,10 @@ from monitor.values.records import (
     Window,
     record_schema,
 )
-from monitor.values.refresh import Advice, Candidate, Draft, Estimate, Export, Neighbour, Notice, Refresh
+from monitor.values.refresh import Advice, Candidate, Estimate, Export, Neighbour, Notice, Refresh
 from monitor.values.runs import Run, RunStatus
 from monitor.values.terms import MonitorTerms
+from monitor.values.tickets import Draft, Known, Note
 from monitor.values.training import Reference
 from monitor.values.verdicts import Baseline, BlockSums, Cause, Decision, Measurement, State
 
@@ -29,28 +31,39 @@ __all__ = [
     "Baseline",
     "Batch",
     "BlockSums",
+    "Bullets",
     "Calibration",
     "Candidate",
     "Cause",
     "Counts",
     "Dataset",
     "Decision",
+    "Document",
     "Draft",
     "Estimate",
     "Export",
     "FloatArray",
+    "Heading",
+    "Known",
     "Level",
     "Measurement",
     "MonitorTerms",
     "Neighbour",
+    "Note",
     "Notice",
+    "Paragraph",
+    "Preformatted",
     "Reference",
     "Refresh",
     "Run",
     "RunStatus",
     "Sample",
+    "Span",
     "State",
+    "Steps",
+    "Table",
     "Vectors",
     "Window",
+    "Words",
     "record_schema",
 ]

@@ -11,7 +11,6 @@ from monitor.values.records import Window
 __all__ = [
     "Advice",
     "Candidate",
-    "Draft",
     "Estimate",
     "Export",
     "Neighbour",
@@ -112,21 +111,6 @@ class Refresh:
     bonus: float | None = None
     advice: tuple[Advice, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A ticket not yet opened. ``key`` is the idempotency key: one key, one ticket, whatever crashes.
-
-    report  the run's HTML report, empty when there is none
-    """
-
-    key: str
-    monitor: str
-    title: str
-    body: str
-    window: Window
-    report: str = ""
 
 
 @dataclass(frozen=True, slots=True)
