@@ -18,7 +18,7 @@ from conftest import free_port
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
-from run_examples import LEASE, START, WEEK, calm, draft, export, failed, finished, week
+from run_examples import LEASE, START, WEEK, calm, export, failed, finished, open_ticket, tickets, week
 from scipy import stats
 
 from monitor import __version__
@@ -73,7 +73,7 @@ def play(store):
         decision=replace(run.decision, evidence=evidence),
     )
     store.keep_calibration(Calibration("support", START, 3, Level(200, 0.05, 0.025, 0.125), None, 0.03125))
-    store.save(claim, run, tickets={"file": draft(run)}, exports={"files": export(run)})
+    store.save(claim, run, tickets=tickets(run, destinations=["file"]), exports={"files": export(run)})
     store.import_labels("support", {"r1": "refund"}, by="ana", now=START + WEEK)
     store.claim("sales", week(0), "a", START, LEASE)
     store.claim("sales", week(0), "b", START + LEASE, LEASE)
@@ -365,7 +365,9 @@ def test_since_when_it_fails_lacks_records_or_waits_for_labels(store):
     def save(number, make, **changes):
         claim = store.claim("support", week(number), "a", START, LEASE, retry_failed=True)
         run = make(claim)
-        store.save(claim, replace(run, **changes), tickets={"file": draft(run)} if make is finished else {})
+        store.save(
+            claim, replace(run, **changes), tickets=tickets(run, destinations=["file"]) if make is finished else ()
+        )
 
     few = Decision(State.INSUFFICIENT, ("Too few.",))
     save(0, calm)
@@ -384,7 +386,7 @@ def test_since_when_it_fails_lacks_records_or_waits_for_labels(store):
     assert since("failing_since") == since("ticket_open_since") == {}
     assert set(since("outbox_oldest")) == {("file", "ticket")}
     (due,) = store.due_tickets(START + WEEK)
-    store.sent(due, "/t/1", START + WEEK)
+    open_ticket(store, due, "/t/1", START + WEEK)
     assert since("ticket_open_since") == {("file",): (START + WEEK).timestamp()}
     assert since("outbox_oldest") == {}
     save(6, calm)

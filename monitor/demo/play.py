@@ -21,7 +21,7 @@ from rich.text import Text
 from monitor.demo.desk_model import DeskModel
 from monitor.demo.story import NEW_TOPIC, WEEKS, Message, Week, reference_messages, traffic, window_of
 from monitor.errors import ConfigError, MonitorError
-from monitor.report import excerpt
+from monitor.redaction import redacted
 
 __all__ = ["Play"]
 
@@ -222,7 +222,7 @@ class Play:
             first.add_column(name, justify="right" if name in {"#", "gain"} else "left")
         (export,) = self._folder.glob(f"exports/*/{window_of(week).start:%Y%m%d}*/candidates.csv")
         for row in _rows(export)[:8]:
-            text = Text(excerpt(row["text"]).replace("\\", ""), overflow="ellipsis", no_wrap=True)
+            text = Text(redacted(row["text"]), overflow="ellipsis", no_wrap=True)
             first.add_row(row["rank"], row["strategy"], f"{float(row['gain']):.2f}", row["predicted"], text)
         self._stage.print(first)
 
