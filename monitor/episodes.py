@@ -171,6 +171,8 @@ def changes(told: Run | None, run: Run, causes: Sequence[str]) -> tuple[str, ...
     if told is None or told.decision is None or run.decision is None:
         return ()
     said = [f"{cause.capitalize()} has drifted too." for cause in run.decision.causes if cause not in causes]
+    if told.reference_version != run.reference_version:
+        said.append(f"Traffic is compared with version {run.reference_version} of the reference now.")
     before = {finding.name for finding in told.decision.findings}
     said += [f"{f.name.capitalize()}: {f.sentence}" for f in run.decision.findings if f.name not in before]
     earlier, now = (one.decision.evidence.get("effect", 0.0) for one in (told, run) if one.decision is not None)

@@ -12,7 +12,7 @@ from monitor.episodes import episode_start, ticket_wish
 from monitor.errors import PublishError
 from monitor.logs import fields, unforeseen
 from monitor.news import news
-from monitor.reporting import report_of
+from monitor.reporting import report_or_none
 from monitor.store import AnyDue, Due
 from monitor.ticketing import bring_up_to_date
 from monitor.values import Decision, Export, Notice, Run, State, TicketWish, Window
@@ -115,13 +115,8 @@ def _mark(due: Due[Export] | Due[Notice], desk: Desk, location: str) -> None:
 
 
 def _with_report(wish: Export, desk: Desk) -> Export:
-    """The wish with its run's report; one that cannot be made holds up nothing."""
-    try:
-        run = desk.store.run(wish.monitor, wish.window.start)
-        return wish if run is None else replace(wish, report=report_of(desk.store, run))
-    except Exception as error:  # noqa: BLE001 - a report is beside what is sent
-        _log.warning("no report", extra=fields(monitor=wish.monitor, error=unforeseen(error, _log)))
-        return wish
+    run = desk.store.run(wish.monitor, wish.window.start)
+    return wish if run is None else replace(wish, report=report_or_none(desk.store, run))
 
 
 def _send(due: AnyDue, send: Callable[[], str] | None, mark: Callable[[str], None], desk: Desk) -> bool:

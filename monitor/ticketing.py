@@ -7,9 +7,9 @@ import logging
 from monitor.decide import key_of
 from monitor.desk import Desk, Monitor
 from monitor.errors import PublishError
-from monitor.logs import fields, unforeseen
+from monitor.logs import fields
 from monitor.report import Episode, Exported, ticket_document
-from monitor.reporting import report_of
+from monitor.reporting import report_or_none
 from monitor.store import DeliveryStatus, Due
 from monitor.tickets.living import ACCEPTED, WONT_FIX, settle
 from monitor.values import (
@@ -74,7 +74,7 @@ def _draft(monitor: Monitor, due: Due[TicketWish], run: Run, desk: Desk) -> Draf
         window=Window(wish.since, wish.since + (run.window.end - run.window.start)),
         open=wish.open,
         notes=tuple(Note(said.key, _comment(said), said.lasting) for said in wish.notes),
-        report=_report(run, desk),
+        report=report_or_none(desk.store, run),
     )
 
 
@@ -99,15 +99,6 @@ def _comment(said: Said) -> Document:
     first, *rest = said.sentences
     more = (Bullets(tuple((Span(sentence),) for sentence in rest)),) if rest else ()
     return (Paragraph((Span(first),)), *more)
-
-
-def _report(run: Run, desk: Desk) -> str:
-    """The run's report; one that cannot be made holds up nothing."""
-    try:
-        return report_of(desk.store, run)
-    except Exception as error:  # noqa: BLE001 - a report is beside what is sent
-        _log.warning("no report", extra=fields(monitor=run.monitor, error=unforeseen(error, _log)))
-        return ""
 
 
 def _accepted(run: Run, by: str, desk: Desk) -> Baseline | None:

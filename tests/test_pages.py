@@ -19,7 +19,7 @@ import httpx
 import pytest
 import uvicorn
 from pictured import a_run, a_window, calm_run, candidates, picture
-from run_examples import LEASE, failed, week
+from run_examples import LEASE, failed, open_ticket, tickets, week
 from starlette.testclient import TestClient
 from test_report_html import EMOJI, NASTY, RTL
 
