@@ -32,7 +32,7 @@ def ticket_wish(
     newest : the newest episode that has a ticket
     told : the run that people were last told of on it
     history : verdicts before this window, newest first
-    reopen : drift for the same causes that comes back within this time goes on in its old ticket
+    reopen : drift for the same causes, against the same reference, that comes back within this time goes on in its old ticket
     silent : a person wants to hear nothing; nothing is opened and no comment written
     """
     decision = run.decision
@@ -42,7 +42,7 @@ def ticket_wish(
         return _lives(run, newest, decision, told, history, silent=silent)
     if decision.state is not State.DRIFTED or silent:
         return None
-    if newest is not None and _returns(run, newest, decision, reopen):
+    if newest is not None and _returns(run, newest, told, decision, reopen):
         return _back(run, newest, decision)
     return _begins(run, decision, history)
 
@@ -71,6 +71,11 @@ def _day(at: datetime) -> str:
     return f"{at:%Y-%m-%d}" if (at.hour, at.minute) == (0, 0) else f"{at:%Y-%m-%d %H:%M} UTC"
 
 
+def _span(time: timedelta) -> str:
+    hours = time.total_seconds() / 3_600
+    return f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} hours"
+
+
 def _standing(run: Run, since: datetime, history: Sequence[tuple[Window, Decision]]) -> str:
     count = 1 + sum(window.start >= since and decision.state is State.DRIFTED for window, decision in history)
     if count == 1:
@@ -87,9 +92,11 @@ def _waits(run: Run, current: Living, decision: Decision) -> TicketWish:
     )
 
 
-def _returns(run: Run, newest: Living, decision: Decision, reopen: timedelta) -> bool:
+def _returns(run: Run, newest: Living, told: Run | None, decision: Decision, reopen: timedelta) -> bool:
+    """Drift against a new reference is another drift, even for the same causes."""
     return (
         newest.over_at is not None
+        and (told is None or told.reference_version == run.reference_version)
         and run.window.end - newest.over_at <= reopen
         and run.window.start >= newest.since
         and set(decision.causes) <= set(newest.causes)
@@ -101,12 +108,10 @@ def _named(run: Run, what: str) -> str:
 
 
 def _back(run: Run, newest: Living, decision: Decision) -> TicketWish:
-    over = _day(newest.over_at) if newest.over_at else "then"
-    note = Said(
-        _named(run, "back"),
-        (f"The drift is back in the window of {_day(run.window.start)}; it was over since {over}.", *decision.reasons),
-    )
-    standing = f"Drift since {_day(newest.since)}, over on {over}, back in the window of {_day(run.window.start)}."
+    after = _span(run.window.end - newest.over_at) if newest.over_at else "some time"
+    back = f"back in the window of {_day(run.window.start)}, {after} after its end"
+    note = Said(_named(run, "back"), (f"The drift is {back}.", *decision.reasons))
+    standing = f"Drift since {_day(newest.since)}, {back}."
     return TicketWish(
         newest.key, run.monitor, newest.title, newest.since, run.id, True, standing, newest.causes, notes=(note,)
     )
@@ -148,9 +153,8 @@ def _goes_on(
 
 
 def _over(run: Run, current: Living, decision: Decision) -> TicketWish:
-    lasted = (run.window.end - current.since).total_seconds() / 86_400
-    days = f"{lasted:.0f} days" if lasted >= 2 else f"{24 * lasted:.0f} hours"
-    first = f"The drift is over since the window of {_day(run.window.start)}, {days} after it was first seen."
+    lasted = _span(run.window.end - current.since)
+    first = f"The drift is over since the window of {_day(run.window.start)}, {lasted} after it was first seen."
     note = Said(_named(run, "over"), (first, *decision.reasons))
     return TicketWish(
         current.key,

@@ -80,7 +80,13 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "augmented": "monitor.selection.augmented:AugmentedStrategy",
         "helper_model": "monitor.selection.helper_model:HelperModelStrategy",
     },
-    "tickets": {"file": "monitor.tickets.file:FileTickets"},
+    "tickets": {
+        "file": "monitor.tickets.file:FileTickets",
+        "github": "monitor.tickets.github:GitHubTickets",
+        "gitlab": "monitor.tickets.gitlab:GitLabTickets",
+        "jira": "monitor.tickets.jira:JiraTickets",
+        "jira_data_center": "monitor.tickets.jira_data_center:JiraDataCenterTickets",
+    },
     "notifiers": {"apprise": "monitor.notifiers.apprise:AppriseNotifier"},
     "exporters": {"files": "monitor.exporters.files:FilesExporter"},
 }

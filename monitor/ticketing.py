@@ -79,7 +79,7 @@ def _draft(monitor: Monitor, due: Due[TicketWish], run: Run, desk: Desk) -> Draf
 
 
 def _body(monitor: Monitor, wish: TicketWish, run: Run, desk: Desk) -> Document:
-    history = desk.store.history(run.monitor, before=run.window.end, limit=_DRAWN)
+    history = desk.store.history(run.monitor, before=desk.clock(), limit=_DRAWN)
     exports = [
         Exported(one.location)
         for one in desk.store.exports(run.monitor)

@@ -77,10 +77,11 @@ def ticket_document(
     decision = run.decision or Decision(State.FAILED)
     return (
         *((_sentence(episode.standing),) if episode.standing else ()),
-        *(_sentence(reason) for reason in decision.reasons),
         *_proof(episode),
-        _facts(run, decision, episode),
         *_drawn(episode),
+        Heading("The newest window that drifted"),
+        *(_sentence(reason) for reason in decision.reasons),
+        _facts(run, decision, episode),
         *_moved(run),
         *_origin(decision, shown),
         *_labelling(run, episode, shown),
@@ -138,7 +139,7 @@ def _drawn(episode: Episode) -> Document:
     return (
         _sentence(
             f"Size of the change in the last {len(sizes)} windows, the highest bar {percent(most)} of traffic; "
-            "below it . calm, ? worth watching, ! drifted, ~ recovering."
+            "the marks say . calm, ? worth watching, ! drifted, ~ recovering, nothing for no verdict."
         ),
         Preformatted(f"{bars}\n{marks}"),
     )
@@ -209,7 +210,7 @@ def _where(export: Exported) -> Paragraph:
 
 
 _COLUMNS = (
-    "#",
+    "Rank",
     "Record",
     "Text",
     "Predicted",

@@ -47,7 +47,8 @@ class PolicySettings(Model):
         description="compare only with windows of the same place in this period: 1w for hours of the week, 1d, ...",
     )
     reopen: Duration | None = Field(
-        None, description="drift that comes back within this time goes on in its old ticket; default two periods"
+        None,
+        description="drift for the same causes, against the same reference, that comes back within this time goes on in its old ticket; default two periods",
     )
     silence: Duration = Field(
         timedelta(days=30), description="how long the label wont-fix on a ticket silences the monitor's drift"

@@ -60,7 +60,7 @@ class FileTickets:
         return _seen(path, text)
 
     def update(self, seen: Seen, draft: Draft, *, open: bool) -> None:  # noqa: A002 - the word of every tracker
-        """Write what stands between the marks, and the state, anew; a title that a person changed stays."""
+        """Write what stands between the marks, and the state, anew; a title that a person gave it stays."""
         path = Path(seen.location)
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
@@ -74,6 +74,8 @@ class FileTickets:
                 permanent=True,
             )
         new = text[:begin] + _ours(draft, path) + text[end + len(_END) :]
+        if new.startswith(f"# {escaped(draft.monitor)}: "):
+            new = f"# {escaped(draft.title)}" + new[new.index("\n") :]
         new = _STATE.sub("State: open" if open else "State: closed", new, count=1) if open is not seen.open else new
         try:
             self._write_report(path, draft)
