@@ -43,7 +43,9 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"pyarrow", "numpy", "sentence_transformers", "torch", "transformers", "huggingface_hub"},
     ),
     "reference": (EDGE | {"embedders", "sampling", "sources"}, {"pyarrow", "numpy", "fsspec"}),
-    "tickets": (EDGE | {"whole_files"}, set()),
+    # rich for the width of letters, without a terminal.
+    "documents": ({"values"}, {"rich"}),
+    "tickets": (EDGE | {"documents", "logs", "whole_files"}, {"pydantic"}),
     "exporters": (EDGE | {"whole_files"}, {"pyarrow", "fsspec"}),
     "notifiers": (EDGE, {"apprise"}),
     "news": ({"values", "decide", "report"}, set()),
@@ -99,6 +101,7 @@ PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detect
     "news",
     "picture",
     "redaction",
+    "documents",
 }
 IMPURE_MODULES = {"os", "time", "random", "logging", "pathlib", "io", "subprocess", "socket", "shutil", "tempfile"}
 GLOBAL_GENERATORS = {
