@@ -96,9 +96,11 @@ class ClaimLost(StoreError):
 class PublishError(MonitorError):
     """A ticket or an export could not be written.
 
-    ``permanent`` is true when trying again cannot help (wrong credential, refused content).
+    ``permanent`` is true when trying again cannot help (wrong credential, refused content); ``retry_after`` is in how many
+    seconds the service asks to be tried again, ``None`` when it does not say.
     """
 
-    def __init__(self, message: str, *, permanent: bool = False) -> None:
+    def __init__(self, message: str, *, permanent: bool = False, retry_after: float | None = None) -> None:
         self.permanent = permanent
+        self.retry_after = retry_after
         super().__init__(message)

@@ -43,9 +43,10 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"pyarrow", "numpy", "sentence_transformers", "torch", "transformers", "huggingface_hub"},
     ),
     "reference": (EDGE | {"embedders", "sampling", "sources"}, {"pyarrow", "numpy", "fsspec"}),
+    "http_client": ({"errors"}, {"pydantic", "urllib3"}),
     # rich for the width of letters, without a terminal.
     "documents": ({"values"}, {"rich"}),
-    "tickets": (EDGE | {"documents", "logs", "whole_files"}, {"pydantic"}),
+    "tickets": (EDGE | {"documents", "http_client", "logs", "whole_files"}, {"pydantic"}),
     "exporters": (EDGE | {"whole_files"}, {"pyarrow", "fsspec"}),
     "notifiers": (EDGE, {"apprise"}),
     "news": ({"values", "decide", "report"}, set()),
