@@ -44,8 +44,9 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "reference": (EDGE | {"embedders", "sampling", "sources"}, {"pyarrow", "numpy", "fsspec"}),
     "http_client": ({"errors"}, {"pydantic", "urllib3"}),
-    "documents": ({"values"}, set()),
-    "tickets": (EDGE | {"documents", "http_client", "whole_files"}, {"pydantic"}),
+    # rich for the width of letters, without a terminal.
+    "documents": ({"values"}, {"rich"}),
+    "tickets": (EDGE | {"documents", "http_client", "logs", "whole_files"}, {"pydantic"}),
     "exporters": (EDGE | {"whole_files"}, {"pyarrow", "fsspec"}),
     "notifiers": (EDGE, {"apprise"}),
     "news": ({"values", "decide", "report"}, set()),
@@ -108,6 +109,7 @@ PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detect
     "news",
     "picture",
     "redaction",
+    "documents",
 }
 IMPURE_MODULES = {"os", "time", "random", "logging", "pathlib", "io", "subprocess", "socket", "shutil", "tempfile"}
 GLOBAL_GENERATORS = {
