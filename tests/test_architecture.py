@@ -109,7 +109,6 @@ PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detect
     "news",
     "picture",
     "redaction",
-    "documents",
 }
 IMPURE_MODULES = {"os", "time", "random", "logging", "pathlib", "io", "subprocess", "socket", "shutil", "tempfile"}
 GLOBAL_GENERATORS = {
