@@ -44,8 +44,9 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "reference": (EDGE | {"embedders", "sampling", "sources"}, {"pyarrow", "numpy", "fsspec"}),
     "http_client": ({"errors"}, {"pydantic", "urllib3"}),
-    "documents": ({"values"}, set()),
-    "tickets": (EDGE | {"documents", "http_client", "whole_files"}, {"pydantic"}),
+    # rich for the width of letters, without a terminal.
+    "documents": ({"values"}, {"rich"}),
+    "tickets": (EDGE | {"documents", "http_client", "logs", "whole_files"}, {"pydantic"}),
     "exporters": (EDGE | {"whole_files"}, {"pyarrow", "fsspec"}),
     "notifiers": (EDGE, {"apprise"}),
     "news": ({"values", "decide", "report"}, set()),
@@ -70,11 +71,16 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"values", "errors", "desk", "answers", "sampling", "selection", "embedders", "whole_files"},
         {"numpy", "pyarrow"},
     ),
-    "reporting": ({"values", "picture", "report", "store", "windows"}, set()),
+    "reporting": ({"values", "logs", "picture", "report", "store", "windows"}, set()),
     "pages": ({"values", "picture", "redaction", "report", "store"}, {"jinja2"}),
     "page_routes": ({"values", "errors", "logs", "pages", "report", "reporting", "store"}, {"starlette"}),
     "door": ({"errors", "pages"}, {"starlette"}),
-    "publish": ({"values", "errors", "decide", "desk", "news", "report", "reporting", "store", "logs"}, set()),
+    "episodes": ({"values", "decide", "report"}, set()),
+    "ticketing": ({"values", "errors", "decide", "desk", "logs", "report", "reporting", "store", "tickets"}, set()),
+    "publish": (
+        {"values", "errors", "desk", "episodes", "news", "reporting", "store", "ticketing", "logs"},
+        set(),
+    ),
     "pipeline": (
         {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}
         | {"answers", "illustrate", "selection", "windows"},
@@ -90,7 +96,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         | {"door", "page_routes"},
         {"apscheduler", "starlette", "uvicorn"},
     ),
-    "demo": ({"values", "errors", "report"}, {"numpy", "sklearn", "rich", "yaml"}),
+    "demo": ({"values", "errors", "redaction"}, {"numpy", "sklearn", "rich", "yaml"}),
 }
 ANYTHING = {"cli"}
 """Rooms at the door: they parse, wire, call and print, and may know everyone."""
@@ -98,6 +104,8 @@ PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detect
     "sketches",
     "causes",
     "calibration",
+    "documents",
+    "episodes",
     "news",
     "picture",
     "redaction",
