@@ -16,8 +16,12 @@ __all__ = ["is_limit", "is_permanent", "next_step", "texts_of", "wait_asked", "w
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _SHOWN = 200
 _QUOTED = 12
-_SENT = "[what was sent]"
+_SENT = " [what was sent] "
 _LONGEST_WAIT = 24 * 3600.0
+
+_NAMES = ("errorMessages", "message", "error", "errors", "error_description", "detail", "title")
+_FIELDS = frozenset({"detail", "title"})
+"""Names that may also be those of fields, with what is wrong with them."""
 
 _NEXT = {
     401: "check the token, and that it has not expired",
@@ -103,10 +107,10 @@ def _messages(found: Any) -> Iterator[str]:
         for one in found:
             yield from _messages(one)
     elif isinstance(found, dict):
-        named = {"message", "error", "errors", "errorMessages", "error_description", "detail", "title"} & found.keys()
+        named = [name for name in _NAMES if name in found and (name not in _FIELDS or isinstance(found[name], str))]
         if named:
-            for name in ("errorMessages", "message", "error", "errors", "error_description", "detail", "title"):
-                yield from _messages(found[name]) if name in named else ()
+            for name in named:
+                yield from _messages(found[name])
         elif {"field", "code"} <= found.keys():
             yield f"{found['field']}: {found['code']}"
         else:
