@@ -87,6 +87,7 @@ def publish(folder, database_url, url, barrier, number, results):
 
 def test_ten_publishers_at_once_open_one_ticket(tmp_path, database_url):
     with GitHub() as github:
+        github.clock = FIRST + 30 * DAY
         _, store, monitor = open_shop(tmp_path, database_url, **_only(tracked(tmp_path, database_url, github)))
         run_window(monitor, window(2), desk(store))
         sent = in_processes(10, publish, tmp_path, database_url, github.url)
@@ -105,6 +106,7 @@ def _only(settings):
 def test_killed_between_opening_and_marking(tmp_path, deadly):
     database_url = f"sqlite:///{tmp_path}/monitor.db"
     with GitHub() as github:
+        github.clock = FIRST + 30 * DAY
         _, store, monitor = open_shop(tmp_path, database_url, **_only(tracked(tmp_path, database_url, github)))
         run_window(monitor, window(2), desk(store))
         command = [sys.executable, str(WORKER), str(tmp_path), database_url, github.url, deadly]
