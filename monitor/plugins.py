@@ -80,7 +80,10 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "augmented": "monitor.selection.augmented:AugmentedStrategy",
         "helper_model": "monitor.selection.helper_model:HelperModelStrategy",
     },
-    "tickets": {"file": "monitor.tickets.file:FileTickets"},
+    "tickets": {
+        "file": "monitor.tickets.file:FileTickets",
+        "email": "monitor.tickets.mail:EmailTickets",
+    },
     "notifiers": {"apprise": "monitor.notifiers.apprise:AppriseNotifier"},
     "exporters": {"files": "monitor.exporters.files:FilesExporter"},
 }
