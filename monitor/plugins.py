@@ -83,6 +83,11 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "tickets": {
         "file": "monitor.tickets.file:FileTickets",
         "email": "monitor.tickets.mail:EmailTickets",
+        "webhook": "monitor.tickets.webhook:WebhookTickets",
+        "github": "monitor.tickets.github:GitHubTickets",
+        "gitlab": "monitor.tickets.gitlab:GitLabTickets",
+        "jira": "monitor.tickets.jira:JiraTickets",
+        "jira_data_center": "monitor.tickets.jira_data_center:JiraDataCenterTickets",
     },
     "notifiers": {"apprise": "monitor.notifiers.apprise:AppriseNotifier"},
     "exporters": {"files": "monitor.exporters.files:FilesExporter"},

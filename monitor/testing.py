@@ -14,7 +14,7 @@ from monitor.exporters import Exporter
 from monitor.notifiers import Notifier
 from monitor.selection import Answers, Rows, Strategy, pool_of
 from monitor.sources import Source
-from monitor.tickets import Tickets
+from monitor.tickets import Seen, Tickets
 from monitor.values import (
     SEGMENT_PREFIX,
     Batch,
@@ -22,6 +22,7 @@ from monitor.values import (
     Draft,
     Export,
     Measurement,
+    Note,
     Notice,
     Reference,
     Window,
@@ -94,16 +95,43 @@ def check_embedder(embedder: Embedder, records: pa.Table) -> None:
 def check_tickets(tickets: Tickets, draft: Draft) -> None:
     """Hold a ticket backend against :class:`monitor.tickets.Tickets`; it opens two tickets, of ``draft`` and of another key.
 
-    A key opened again, with other words too, is the same ticket; another key is another.
+    A ticket is found by its key alone, as after a crash, and by where it was; it keeps its place whatever becomes of it;
+    closing, reopening and comments can be seen by the next look; another key is another ticket. What a service cannot tell
+    (``open`` or ``notes`` of ``None``) is not asked of it.
     """
-    where = tickets.open(draft)
-    require(isinstance(where, str) and where, "open does not say where the ticket is")
-    require(tickets.open(draft) == where, "the same key opens a second ticket")
-    require(
-        tickets.open(replace(draft, body=f"{draft.body}\n\nLater.")) == where,
-        "the same key with other words is a second ticket",
-    )
-    require(tickets.open(replace(draft, key=f"{draft.key}0")) != where, "another key is no other ticket")
+    draft = replace(draft, open=True, notes=())
+    require(tickets.find(draft, "") is None, "a ticket is found before it is opened; check with a key of its own")
+    made = tickets.create(draft)
+    require(isinstance(made.location, str) and made.location, "create does not say where the ticket is")
+    found = _found(tickets, draft, "", made.location)
+    require(found.open is not False, "a new ticket is closed")
+    tickets.update(found, draft, open=True)
+
+    note = Note(f"{draft.key}-1", draft.body[:1])
+    noted = replace(draft, notes=(note, Note(f"{draft.key}-2", draft.body[:1])))
+    seen = _found(tickets, noted, made.location, made.location)
+    require(not seen.notes, "a comment is seen that nobody wrote")
+    tickets.comment(seen, note)
+    later = replace(noted, title=f"{draft.title}, later", body=(*draft.body, *draft.body[:1]))
+    for is_open in (True, False, False, True):
+        tickets.update(_found(tickets, later, made.location, made.location), later, open=is_open)
+        seen = _found(tickets, later, made.location, made.location)
+        require(seen.open in (is_open, None), f"a ticket left {'open' if is_open else 'closed'} is seen otherwise")
+        require(seen.notes in ({note.key}, None), f"one comment was written, seen are those with keys {seen.notes}")
+        require(all(label == label.lower() for label in seen.labels), "labels are not in lower case")
+
+    other = replace(draft, key=f"{draft.key}0")
+    require(tickets.find(other, "") is None, "another key finds this ticket")
+    require(tickets.create(other).location != made.location, "another key is no other ticket")
+    _found(tickets, later, "", made.location)
+
+
+def _found(tickets: Tickets, draft: Draft, location: str, wanted: str) -> Seen:
+    seen = tickets.find(draft, location)
+    if seen is None:
+        raise AssertionError(f"the ticket is not found {'where it was' if location else 'by its key'}")
+    require(seen.location == wanted, f"the ticket was opened at {wanted} and is found at {seen.location}")
+    return seen
 
 
 def check_exporter(exporter: Exporter, export: Export) -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 
+from monitor.documents.wording import left_out, one_line, visible
 from monitor.values import Bullets, Document, Heading, Paragraph, Preformatted, Span, Steps, Table, Words
 
 __all__ = ["escaped", "markdown"]
 
 # An underscore inside a word, as in class names, is no markup.
-_MARKUP = re.compile(r"([\\`*{}\[\]<>|#~&!$]|(?<!\w)_|_(?!\w))")
-_LINE_START = re.compile(r"^(\s*)([-+=]|\d+[.)])(?=\s|$)")
+_MARKUP = re.compile(r"([\\`*{}\[\]<>|#~&!$]|%(?=[\w\"])|(?<!\w)_|_(?!\w))")
+# A slash in front is a command to GitLab.
+_LINE_START = re.compile(r"^(/|[-+=](?=[-+=\s]|$))|^(\d{1,9})([.)])(?=\s|$)")
+# What services turn into mentions, references and links by themselves; a joiner inside stops them.
+_MENTIONS = re.compile(r"(@|\\#|:(?=//)|\bwww(?=\.))")
 _JOINER = "\u200d"
 
 
 def escaped(text: str) -> str:
-    """Words without markup of their own, on one line; a zero-width joiner after @ and # keeps them from notifying and linking."""
-    flat = " ".join(text.split())
-    flat = _LINE_START.sub(r"\1\\\2", flat)
-    return _MARKUP.sub(r"\\\1", flat).replace("@", f"@{_JOINER}").replace("\\#", f"\\#{_JOINER}")
+    """Words without markup of their own, on one line; a zero-width joiner keeps mentions, references and addresses from linking."""
+    flat = _MARKUP.sub(r"\\\1", one_line(text).strip())
+    flat = _LINE_START.sub(r"\2\\\1\3", flat)
+    return _MENTIONS.sub(rf"\1{_JOINER}", flat)
 
 
 def markdown(document: Document) -> str:
@@ -40,7 +44,7 @@ def _block(block: object) -> str:
             return _table(block)
         case Preformatted(text):
             fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", text)), default=0))
-            return f"{fence}text\n{text.rstrip()}\n{fence}"
+            return f"{fence}text\n{visible(text).rstrip()}\n{fence}"
     raise TypeError(f"no block of a document: {type(block).__name__}")
 
 
@@ -52,7 +56,7 @@ def _span(span: Span) -> str:
     inner = span.text if span.text.isspace() else _edges(span.text, escaped(span.text))
     if span.style == "code" and span.text.strip():
         # Nothing is escaped inside code; a bar would still end a cell.
-        inner = f"`{' '.join(span.text.split()).replace('`', chr(39)).replace('|', '/')}`"
+        inner = f"`{one_line(span.text).strip().replace('`', chr(39)).replace('|', '/')}`"
     elif span.style == "bold" and span.text.strip():
         inner = f"**{inner.strip()}**"
     if not span.href:
@@ -70,6 +74,4 @@ def _table(table: Table) -> str:
     ruler = ["---:" if at in table.numbers else "---" for at in range(len(table.header))]
     lines = [[escaped(name) for name in table.header], ruler, *([_words(cell) for cell in row] for row in table.rows)]
     text = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-    if table.left_out:
-        text += f"\n\n{table.left_out} more {'row is' if table.left_out == 1 else 'rows are'} left out here."
-    return text
+    return f"{text}\n\n{left_out(table)}" if table.left_out else text

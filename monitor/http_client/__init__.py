@@ -10,21 +10,19 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from time import sleep
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
-from pydantic import TypeAdapter, ValidationError
 from urllib3 import BaseHTTPResponse, HTTPHeaderDict, Timeout, encode_multipart_formdata
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, SSLError
 
 from monitor import __version__
 from monitor.errors import PublishError
 from monitor.http_client import refusals
+from monitor.http_client.answer import Answer
 from monitor.http_client.wire import Deadline, NotAdmitted, connections
 
 __all__ = ["Answer", "HttpClient", "quoted"]
-
-Shape = TypeVar("Shape")
 
 _SAFE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _UNPROCESSED = frozenset({429, 503})
@@ -37,30 +35,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 def quoted(part: object) -> str:
     """One step of a URL's path; a slash inside it is no slash any more."""
     return quote(str(part), safe="")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a service answered. ``headers`` are found in upper or lower case; ``next_page`` is the URL of the next, or empty."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    service: str
-    next_page: str = ""
-
-    def read(self, shape: type[Shape]) -> Shape:
-        """The JSON in this shape (a pydantic model, ``list[Model]``, ``dict[str, Any]``); else a ``PublishError`` that may pass."""
-        try:
-            return TypeAdapter(shape).validate_json(self.body)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            kind = "no JSON" if first["type"] == "json_invalid" else "JSON of another form than documented"
-            where = ".".join(str(step) for step in first["loc"])
-            raise PublishError(
-                f"{self.service} answered {self.status} with {kind}{f' at {where}' if where else ''}; "
-                "is there a proxy or a login page in between? It is tried again later by itself"
-            ) from None
 
 
 class HttpClient:

@@ -110,7 +110,9 @@ def _messages(found: Any) -> Iterator[str]:
         elif {"field", "code"} <= found.keys():
             yield f"{found['field']}: {found['code']}"
         else:
-            yield from (f"{name}: {text}" for name, texts in found.items() for text in _messages(texts))
+            for name, texts in found.items():
+                # GitLab's "base" is no field.
+                yield from (text if name == "base" else f"{name}: {text}" for text in _messages(texts))
 
 
 def _without(text: str, sent: Collection[str]) -> str:
