@@ -59,6 +59,7 @@ class Monitor:
     notifiers: Mapping[str, Notifier]
     notify_pause: timedelta
     settings: str
+    pages: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def _notices(monitor: Monitor, run: Run, desk: Desk, since: datetime | None) -> 
     earlier = desk.store.runs(run.monitor, limit=1, before=run.window.start, with_candidates=False)
     before = earlier[0].decision.state if earlier and earlier[0].decision is not None else None
     judged = desk.store.history(run.monitor, before=run.window.start, limit=1)
-    found = news(run, since, before, judged[0][1] if judged else None, monitor.notify_pause)
+    found = news(run, since, before, judged[0][1] if judged else None, monitor.notify_pause, monitor.pages)
     return dict.fromkeys(monitor.notifiers, found) if found is not None else {}
 
 

@@ -107,6 +107,7 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
         notifiers={part.name: plugins.build("notifiers", part.kind, part.options) for part in monitor.notify},
         notify_pause=monitor.notify_pause,
         settings=monitor.fingerprint(),
+        pages=settings.serve.pages,
     )
 
 
@@ -118,6 +119,7 @@ def terms_of(settings: Settings) -> dict[str, MonitorTerms]:
             one.policy.false_alarms_per_year,
             one.policy.minimum_sample,
             one.limits.of(one.schedule),
+            settings.serve.pages,
         )
         for one in settings.monitors
     }
