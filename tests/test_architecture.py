@@ -69,9 +69,10 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "pyarrow"},
     ),
     "reporting": ({"values", "picture", "report", "store", "windows"}, set()),
-    "pages": ({"values", "picture", "redaction", "report", "store"}, {"jinja2"}),
+    "pages": ({"values", "picture", "redaction", "report", "store"}, {"jinja2", "markdown_it"}),
     "page_routes": ({"values", "errors", "logs", "pages", "report", "reporting", "store"}, {"starlette"}),
-    "door": ({"errors", "pages"}, {"starlette"}),
+    "attempts": (set(), set()),
+    "door": ({"attempts", "errors", "pages"}, {"starlette"}),
     "publish": ({"values", "errors", "decide", "desk", "news", "report", "reporting", "store", "logs"}, set()),
     "pipeline": (
         {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}
