@@ -22,6 +22,7 @@ each count of runs.
   largest segments go by name, the rest falls together as `{OTHER}`: shares are added up, of effects the most striking one stands. Single classes within segments are in the run and
   its report only. A monitor of 30 classes and 10 segments has 512 series; 200 such monitors are scraped in a fraction of a second (`benchmarks/scrape.py`), for what was measured in a
   run is written once and kept.
+- **`owner` and `pages`** of `drift_monitor_info` are those of the settings: who is told, and where links lead (`serve.address`). Alert rules and dashboards join them by `monitor`.
 - **`detector`, `subject`, `segment`** name one measurement: `subject` is `embeddings`, `classes`, `class:refund`, ...; `segment` is empty for all traffic, else `country=DE`.
 - **Times** are seconds since 1970; subtract them from `time()`.
 
