@@ -20,6 +20,7 @@ gen: $(VENV)/.ready
 	$(BIN)/drift-monitor schema > docs/drift-monitor.schema.json
 	$(BIN)/python dashboards/build.py
 	$(BIN)/python docs/metrics_page.py
+	cp docs/runbooks.md monitor/pages/templates/runbooks.md
 
 bench: $(VENV)/.ready
 	set -e; for script in $(shell grep -lE "^(import|from) results_file" benchmarks/*.py); do $(BIN)/python $$script $(ARGS); done

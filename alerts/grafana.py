@@ -19,8 +19,11 @@ __all__ = ["grafana_rules", "provisioning"]
 HERE = Path(__file__).resolve().parent
 RULES, TARGET = HERE / "drift-monitor.rules.yml", HERE / "grafana-alerting.yml"
 
-OWNER = "* on (monitor) group_left (owner) topk by (monitor) (1, max by (monitor, owner) (drift_monitor_info))"
-"""Gives a number of a monitor its owner, so that it has the labels of the alert it is told in."""
+OWNER = (
+    "* on (monitor) group_left (owner, pages) (topk by (monitor) (1, max by (monitor, owner, pages) (drift_monitor_info)) or on (monitor) "
+    'label_replace(max by (monitor) (drift_monitor_period_seconds) ^ 0, "owner", "nobody", "", ""))'
+)
+"""Gives a number of a monitor its owner and the address of its pages, so that it has the labels of the alert it is told in."""
 
 _ASKED = re.compile(
     r"""\{\{ with printf "(?P<query>[^"]+)" \.Labels\.monitor \| query \}\}"""

@@ -30,6 +30,15 @@ def _picked(name: str, label: str, told: str, query: str, *, several: bool) -> d
     return made.sort(VariableSort.ALPHABETICAL_ASC).multi(several).include_all(several)
 
 
+def _pages() -> dashboard.QueryVariable:
+    """The address that the settings say, or that of a service on this machine; another one can be typed in."""
+    known = 'max by (pages) (drift_monitor_info{monitor=~"$monitor",pages!=""})'
+    asked = f'query_result({known} or on () label_replace(vector(1), "pages", "http://localhost:9464", "", ""))'
+    told = "Where drift-monitor serves its pages: serve.address of its settings."
+    made = _picked("pages", "Pages at", told, asked, several=False)
+    return made.regex('/pages="([^"]+)"/').allow_custom_value(True)
+
+
 def board(uid: str, title: str, told: str, *, since: str, one_monitor: bool = False) -> dashboard.Dashboard:
     """An empty dashboard with the variables and links that all have in common."""
     made = dashboard.Dashboard(title).uid(f"drift-monitor-{uid}").description(told).tags(["drift-monitor"])
@@ -48,8 +57,7 @@ def board(uid: str, title: str, told: str, *, since: str, one_monitor: bool = Fa
         made = made.with_variable(
             _picked("class", "Class", "The class whose share is drawn over time.", classes, several=False)
         )
-    pages = dashboard.TextBoxVariable("pages").label("Pages at").description("Where drift-monitor serves its pages.")
-    made = made.with_variable(pages.default_value("http://localhost:9464"))
+    made = made.with_variable(_pages())
     links = dashboard.DashboardLink("drift-monitor").type(DashboardLinkType.DASHBOARDS).tags(["drift-monitor"])
     made = made.link(links.keep_time(True).icon("external link").tooltip("The other dashboards of drift-monitor"))
     page = dashboard.DashboardLink("Pages").type(DashboardLinkType.LINK).url(PAGES).target_blank(True)

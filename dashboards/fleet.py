@@ -18,7 +18,7 @@ def _why(reason: str, expr: str) -> str:
     return f'label_replace({expr}, "why", "{reason}", "", "")'
 
 
-LATE = f"{newest('watermark_lag_seconds')} {over('lag')}"
+LATE = f"{since('watermark')} {over('lag')}"
 _REASONS = {
     "drift": since("drifted_since"),
     "runs fail": f"{since('failing_since')} {over('failing')}",
@@ -274,7 +274,7 @@ def _runs() -> object:
         Query(newest("records", where='kind="population"')),
         Query(newest("records", where='kind="sampled"')),
         Query(newest("sample_minimum_records")),
-        Query(newest("watermark_lag_seconds")),
+        Query(since("watermark")),
         Query(limit("lag")),
         empty="No run has finished yet",
         width=24,

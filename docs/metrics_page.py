@@ -15,13 +15,14 @@ HEAD = f"""# Metrics
 shows the same, and what `run` did under cron or in a CronJob appears on `serve --no-schedule` as well. A scraper that asks for OpenMetrics gets exemplars: the newest run behind
 each count of runs.
 
-- **All values are of the newest finished window**, unless the help says otherwise. Nothing is repeated for windows that are missing: `watermark_lag_seconds` grows instead, and alert
-  rules compare it with `limit_seconds{{limit="lag"}}`.
+- **All values are of the newest finished window**, unless the help says otherwise. Nothing is repeated for windows that are missing: the age of `watermark_timestamp_seconds` grows
+  instead (`watermark_lag_seconds` by the database's clock), and alert rules compare it with `limit_seconds{{limit="lag"}}`.
 - **Absent means there is none.** Series that are described with "only while" vanish when that is over. A failed run shows its state and no effects.
 - **Labels are bounded.** They hold names out of the settings, classes and segments, cut to 80 characters, never ids or text. The 20 largest classes, 20 other subjects and 20
   largest segments go by name, the rest falls together as `{OTHER}`: shares are added up, of effects the most striking one stands. Single classes within segments are in the run and
   its report only. A monitor of 30 classes and 10 segments has 512 series; 200 such monitors are scraped in a fraction of a second (`benchmarks/scrape.py`), for what was measured in a
   run is written once and kept.
+- **`owner` and `pages`** of `drift_monitor_info` are those of the settings: who is told, and where links lead (`serve.address`). Alert rules and dashboards join them by `monitor`.
 - **`detector`, `subject`, `segment`** name one measurement: `subject` is `embeddings`, `classes`, `class:refund`, ...; `segment` is empty for all traffic, else `country=DE`.
 - **Times** are seconds since 1970; subtract them from `time()`.
 
@@ -40,7 +41,7 @@ metrics:
   pushgateway: http://127.0.0.1:9091
 ```
 
-A Pushgateway keeps what it was last given for ever: alert on `watermark_timestamp_seconds`, as the rules here do, not on the scrape. What cannot be sent is logged and does not fail
+A Pushgateway keeps what it was last given for ever: the rules here go by the age of `watermark_timestamp_seconds` and not by the scrape, so they notice when nothing is pushed any more. What cannot be sent is logged and does not fail
 the run.
 """
 

@@ -62,6 +62,7 @@ class Monitor:
     silence: timedelta
     allowed: float
     settings: str
+    pages: str = ""
 
 
 @dataclass(frozen=True, slots=True)

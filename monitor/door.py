@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
+import math
 import ssl
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from monitor.attempts import Attempts
 from monitor.errors import ConfigError
 from monitor.pages import POLICY, problem_page
 
-__all__ = ["Door", "check_certificate", "users_of"]
+__all__ = ["Door", "check_certificate", "end_of_certificate", "users_of"]
 
 _HEADERS = {
     "content-security-policy": POLICY,
@@ -35,10 +40,18 @@ class Door:
 
     users        digests of ``user:password``; empty lets everyone in
     open_to_all  paths that nobody is asked for
+    clock        seconds that never go back: who guesses wrong five times waits before the next try, see :class:`Attempts`
     """
 
-    def __init__(self, app: ASGIApp, users: Sequence[bytes], open_to_all: Collection[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        users: Sequence[bytes],
+        open_to_all: Collection[str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._app = app
+        self._attempts = Attempts(clock)
         self._users = tuple(users)
         self._open = frozenset(open_to_all)
 
@@ -55,12 +68,25 @@ class Door:
                     headers.setdefault(name, value)
             await send(message)
 
-        if not self._users or scope["path"] in self._open or self._knows(Headers(scope=scope).get("authorization", "")):
-            await self._app(scope, receive, with_headers)
-            return
+        refused = None
+        if self._users and scope["path"] not in self._open:
+            refused = self._refused(Headers(scope=scope).get("authorization"), (scope.get("client") or ("",))[0])
+        await (refused or self._app)(scope, receive, with_headers)
+
+    def _refused(self, authorization: str | None, client: str) -> HTMLResponse | None:
+        """Why this client is not let in; ``None`` when it is. A browser's first request gives no name, and is no attempt."""
+        wait = 0.0 if authorization is None else self._attempts.wait(client)
+        if wait > 0:
+            page = problem_page("Too many wrong passwords", f"Try again in {math.ceil(wait)} seconds.")
+            return HTMLResponse(page, status_code=429, headers={"Retry-After": str(math.ceil(wait))})
+        if authorization is not None and self._knows(authorization):
+            self._attempts.succeeded(client)
+            return None
+        if authorization is not None:
+            self._attempts.failed(client)
         page = problem_page("Who are you?", "These pages ask for a user and a password.")
         asked = {"WWW-Authenticate": 'Basic realm="drift-monitor", charset="UTF-8"'}
-        await HTMLResponse(page, status_code=401, headers=asked)(scope, receive, with_headers)
+        return HTMLResponse(page, status_code=401, headers=asked)
 
     def _knows(self, authorization: str) -> bool:
         kind, _, given = authorization.partition(" ")
@@ -112,3 +138,37 @@ def check_certificate(certificate: str, key: str) -> None:
             f"serve.tls_certificate, serve.tls_key: {certificate} and {key} are no PEM certificate with its key, "
             f"without a passphrase ({getattr(error, 'reason', None) or type(error).__name__})"
         ) from error
+
+
+def end_of_certificate(certificate: str, key: str) -> datetime:
+    """Until when the certificate is valid; :class:`ConfigError` when it is not, or not yet.
+
+    It is looked at as a client does: in a handshake, here in memory, with itself as all there is to trust.
+    """
+    check_certificate(certificate, key)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate, key)
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    client.load_verify_locations(certificate)
+    inbox, outbox = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = (
+        server.wrap_bio(inbox, outbox, server_side=True),
+        client.wrap_bio(outbox, inbox),
+    )
+    try:
+        for _ in range(4):
+            for end in ends:
+                _go_on(end)
+    except ssl.SSLError as error:
+        reason = getattr(error, "verify_message", "") or error.reason or type(error).__name__
+        raise ConfigError(f"serve.tls_certificate: {certificate} is not valid now ({reason}); renew it") from error
+    told = (ends[1].getpeercert() or {}).get("notAfter")
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(told)), UTC)
+
+
+def _go_on(end: ssl.SSLObject) -> None:
+    """As far as this end can until the other one has the next word."""
+    with contextlib.suppress(ssl.SSLWantReadError):
+        end.do_handshake()

@@ -16,7 +16,12 @@ _NO_VERDICT = (State.FAILED, State.INSUFFICIENT)
 
 
 def news(
-    run: Run, since: datetime | None, before: State | None, alarm: Decision | None, quiet: timedelta = timedelta(0)
+    run: Run,
+    since: datetime | None,
+    before: State | None,
+    alarm: Decision | None,
+    quiet: timedelta = timedelta(0),
+    pages: str = "",
 ) -> Notice | None:
     """What is new with this run, if anything is.
 
@@ -25,6 +30,8 @@ def news(
     since : start of the first window of the drift, where there is drift
     before : state of the run before, ``None`` for the first
     alarm : the verdict before, if there was one
+    quiet : how long nothing more is said of the same event
+    pages : address of the pages, to which the message leads when it is known
     """
     decision = run.decision
     if decision is None:
@@ -33,7 +40,7 @@ def news(
     if decision.state is State.DRIFTED and since is not None:
         # Named by the drift and not by the run, so that the next windows of it say nothing new.
         what = f"{since.isoformat()}|{'+'.join(decision.causes)}"
-        return _notice(run, DRIFT, what, ticket_title(run.monitor, decision, f"{since:%Y-%m-%d}"), quiet)
+        return _notice(run, DRIFT, what, ticket_title(run.monitor, decision, f"{since:%Y-%m-%d}"), quiet, pages)
     event, said = "", ""
     if decision.state in _NO_VERDICT:
         event, said = ("", "") if blind else (BLIND, f"no verdict on the window of {day}")
@@ -41,13 +48,14 @@ def news(
         event, said = OVER, f"the drift is over since {day}"
     elif blind:
         event, said = SEES, f"verdicts again since {day}"
-    return _notice(run, event, run.window.start.isoformat(), f"{run.monitor}: {said}", quiet) if event else None
+    return _notice(run, event, run.window.start.isoformat(), f"{run.monitor}: {said}", quiet, pages) if event else None
 
 
-def _notice(run: Run, event: str, what: str, title: str, quiet: timedelta) -> Notice:
+def _notice(run: Run, event: str, what: str, title: str, quiet: timedelta, pages: str) -> Notice:
     key = hashlib.sha256(f"{run.monitor}|{run.reference_version}|{event}|{what}".encode()).hexdigest()[:32]
     said = list(run.decision.reasons) if run.decision is not None else []
     if run.refresh is not None:
         said += [advice.sentence for advice in run.refresh.advice]
-    said.append(f"More: drift-monitor report --monitor {run.monitor} --window {run.window.start.isoformat()}")
+    by_hand = f"drift-monitor report --monitor {run.monitor} --window {run.window.start.isoformat()}"
+    said.append(f"More: {pages}/runs/{run.id}" if pages else f"More: {by_hand}")
     return Notice(key, run.monitor, event, title, "\n".join(said), run.window, quiet)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from monitor.errors import StoreError
 from monitor.logs import fields, unforeseen
@@ -19,6 +20,7 @@ from monitor.pages import (
     candidates_page,
     monitors_page,
     problem_page,
+    runbooks_page,
     runs_page,
     shown_candidates,
     style,
@@ -26,7 +28,7 @@ from monitor.pages import (
 )
 from monitor.report.run_page import policy
 from monitor.reporting import report_of
-from monitor.store import Store
+from monitor.store import Place, Store
 from monitor.values import MonitorTerms, Run
 
 __all__ = ["PROBLEMS", "pages"]
@@ -112,7 +114,16 @@ def pages(store: Store, terms: Mapping[str, MonitorTerms]) -> list[tuple[str, Pa
         monitor = request.query_params.get("monitor") or None
         if monitor is not None and monitor not in terms:
             raise _NotThereError("No monitor of this name is in the settings.")
-        return HTMLResponse(tickets_page(store, terms, monitor))
+        return HTMLResponse(tickets_page(store, terms, monitor, _place(request.query_params)))
+
+    def newest(request: Request) -> Response:
+        name = known(request)
+        found = store.runs(name, limit=1, with_candidates=False)
+        # Another run will be the newest: nobody is to remember where this led.
+        return RedirectResponse(f"/runs/{quote(found[0].id)}" if found else f"/monitors/{quote(name)}", status_code=307)
+
+    def runbooks(request: Request) -> Response:
+        return HTMLResponse(runbooks_page())
 
     def candidates(request: Request) -> Response:
         return HTMLResponse(candidates_page(store, run_of(request), Wanted.of(request.query_params)))
@@ -133,11 +144,13 @@ def pages(store: Store, terms: Mapping[str, MonitorTerms]) -> list[tuple[str, Pa
     found: list[tuple[str, Page]] = [
         ("/", monitors),
         ("/monitors/{name}", runs),
+        ("/monitors/{name}/newest", newest),
         ("/runs/{run}", report),
         ("/runs/{run}/candidates", candidates),
         ("/runs/{run}/candidates.csv", as_csv),
         ("/runs/{run}/candidates.jsonl", as_lines),
         ("/tickets", tickets),
+        ("/runbooks", runbooks),
         ("/pages.css", look),
     ]
     return [(path, _answered(page)) for path, page in found]
@@ -152,7 +165,13 @@ def _time(text: str | None) -> datetime | None:
             return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise _NotThereError("The address asks for runs before something that is no time.")
+    raise _NotThereError("The address asks for what was before something that is no time.")
+
+
+def _place(query: Mapping[str, str]) -> Place | None:
+    """After which ticket the page begins."""
+    before = _time(query.get("before"))
+    return None if before is None else (before, query.get("key", ""), query.get("to", ""))
 
 
 def _file(run: Run, content: str, ending: str, kind: str) -> Response:

@@ -72,7 +72,7 @@ def _notices(
     since = episode_start(run, history) if drifted else None
     earlier = desk.store.runs(run.monitor, limit=1, before=run.window.start, with_candidates=False)
     before = earlier[0].decision.state if earlier and earlier[0].decision is not None else None
-    found = news(run, since, before, history[0][1] if history else None, monitor.notify_pause)
+    found = news(run, since, before, history[0][1] if history else None, monitor.notify_pause, monitor.pages)
     return dict.fromkeys(monitor.notifiers, found) if found is not None else {}
 
 

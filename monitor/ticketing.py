@@ -90,6 +90,7 @@ def _body(monitor: Monitor, wish: TicketWish, run: Run, desk: Desk) -> Document:
         standing=wish.standing,
         past=[decision for _, decision in reversed(history)],
         exports=exports,
+        report=f"{monitor.pages}/runs/{run.id}" if monitor.pages else "",
         allowed=monitor.allowed,
     )
     return ticket_document(run, monitor.load_reference(), episode)

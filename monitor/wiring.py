@@ -110,6 +110,7 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
         silence=monitor.policy.silence,
         allowed=monitor.policy.false_alarms_per_year,
         settings=monitor.fingerprint(),
+        pages=settings.serve.pages,
     )
 
 
@@ -121,6 +122,7 @@ def terms_of(settings: Settings) -> dict[str, MonitorTerms]:
             one.policy.false_alarms_per_year,
             one.policy.minimum_sample,
             one.limits.of(one.schedule),
+            settings.serve.pages,
         )
         for one in settings.monitors
     }

@@ -33,6 +33,11 @@ def loaded(path):
     return yaml.safe_load(path.read_text())
 
 
+RUNBOOK = "{{ if .Labels.pages }}{{ .Labels.pages }}/runbooks{{ else }}docs/runbooks.md{{ end }}#"
+OWNER = """* on (monitor) group_left (owner, pages) (
+  topk by (monitor) (1, max by (monitor, owner, pages) (drift_monitor_info))
+  or on (monitor) label_replace(max by (monitor) (drift_monitor_period_seconds) ^ 0, "owner", "nobody", "", "")
+)"""
 ALL = {rule["alert"]: rule for group in loaded(RULES)["groups"] for rule in group["rules"]}
 
 
@@ -82,9 +87,44 @@ def test_each_alert_is_shown_silent_then_firing_a_minute_later_then_over():
 def test_firing_is_told_with_all_labels_and_texts():
     for _, alert, _, firing in told():
         for one in firing:
-            assert one["exp_annotations"].keys() == {"summary", "description", "runbook_url"}
+            assert one["exp_annotations"].keys() == ALL[alert]["annotations"].keys()
             assert {"severity", "owner"} <= one["exp_labels"].keys()
             assert one["exp_labels"]["severity"] == ALL[alert]["labels"]["severity"]
+
+
+def retold(story, owner):
+    """The story of a monitor whose address nobody knows; nor its owner, when that is ``None``."""
+    series = [one for one in story["input_series"] if not one["series"].startswith("drift_monitor_info")]
+    period = "drift_monitor_period_seconds" + '{monitor="support"}'
+    info = f'drift_monitor_info{{monitor="support",owner="{owner}"}}'
+    if period not in {one["series"] for one in series}:
+        series.append({"series": period, "values": "604800x2000"})
+    story["input_series"] = series + ([{"series": info, "values": "1x2000"}] if owner else [])
+    for check in story["alert_rule_test"]:
+        for one in check["exp_alerts"]:
+            labels, texts = one["exp_labels"], one["exp_annotations"]
+            if labels["owner"] == "platform":
+                continue
+            del labels["pages"]
+            labels["owner"] = owner or "nobody"
+            texts |= dict.fromkeys({"report_url", "tickets_url"} & texts.keys(), "")
+            texts["runbook_url"] = f"docs/runbooks.md#{check['alertname'].lower()}"
+    return story
+
+
+@pytest.mark.parametrize("owner", ["search", None], ids=["without an address", "without an owner"])
+def test_every_alert_comes_without_links_and_without_an_owner_too(owner, program, tmp_path):
+    """Each story of one monitor, told once more."""
+    stories = [story for path in UNIT_TESTS for story in loaded(path)["tests"] if "replicas" not in path.name]
+    made = [retold(story, owner) for story in stories]
+    assert {check["alertname"] for story in made for check in story["alert_rule_test"] if check["exp_alerts"]} == set(
+        ALL
+    )
+    (tmp_path / "retold.yml").write_text(
+        yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": made})
+    )
+    done = called(program("promtool"), "test", "rules", tmp_path / "retold.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("fires", [False, True], ids=["never fires", "always fires"])
@@ -105,17 +145,18 @@ def test_the_promtool_tests_notice_a_rule_that_is_wrong(fires, promtool, tmp_pat
 
 
 def test_every_rule_has_what_people_need():
-    bases = set()
     for name, rule in ALL.items():
         assert re.fullmatch(r"DriftMonitor([A-Z][a-z]+)+", name)
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}
-        assert rule["labels"].get("owner") == "platform" or "group_left (owner)" in rule["expr"]
-        assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
+        texts = rule["annotations"]
+        assert {"summary", "description", "runbook_url"} <= texts.keys() <= {*texts, "report_url", "tickets_url"}
         assert re.search(r"\d|\.Value|query|five minutes", rule["annotations"]["description"])
-        base, _, anchor = rule["annotations"]["runbook_url"].partition("/docs/runbooks.md#")
-        assert anchor == name.lower()
-        bases.add(base)
-    assert len(bases) == 1
+        if rule["labels"].get("owner") == "platform":
+            assert texts["runbook_url"] == f"docs/runbooks.md#{name.lower()}"
+            continue
+        assert rule["expr"].strip().endswith(OWNER)
+        assert texts["runbook_url"] == RUNBOOK + name.lower()
+        assert {"report_url", "tickets_url"} & texts.keys()
 
 
 def asked_in(text):
@@ -260,7 +301,8 @@ def test_grafana_says_the_same_as_prometheus():
         assert len(asked) == len(wanted) == len(parts) - 2
         for query, theirs in zip(wanted, asked, strict=True):
             assert theirs.endswith(" or on () vector(NaN)")
-            assert [s.name for s in selectors(theirs)] == [*(s.name for s in selectors(query)), "drift_monitor_info"]
+            whose = ["drift_monitor_info", "drift_monitor_period_seconds"]
+            assert [s.name for s in selectors(theirs)] == [*(s.name for s in selectors(query)), *whose]
 
 
 def test_grafanas_queries_give_each_alert_its_own_numbers(program, tmp_path):
@@ -273,7 +315,8 @@ def test_grafanas_queries_give_each_alert_its_own_numbers(program, tmp_path):
     for series in other:
         series["series"] = series["series"].replace('monitor="support"', 'monitor="calm"').replace("search", "desk")
         series["values"] = series["values"].replace("0.25x60", "0.5x60")
-    mine, theirs = '{monitor="support",owner="search"%s}', '{monitor="calm",owner="desk"%s}'
+    pages = ',pages="https://drift.example.org"'
+    mine, theirs = '{monitor="support",owner="search"%s' + pages + "}", '{monitor="calm",owner="desk"%s' + pages + "}"
     expected = {
         "A": [(mine % "", 1), (theirs % "", 1)],
         "N1": [(mine % "", 512), (theirs % "", 512)],
@@ -372,12 +415,17 @@ def test_a_broken_monitor_says_nothing_of_traffic():
     }
 
 
+PAGES = "https://drift.example.org"
+
+
 def raise_alert(url, name, monitor, **labels):
     rule = ALL[name]
     annotations = {
         "summary": f"{monitor}: it is so",
         "description": "12.5% of it.",
-        "runbook_url": rule["annotations"]["runbook_url"],
+        "report_url": f"{PAGES}/monitors/{monitor}/newest",
+        "tickets_url": "",
+        "runbook_url": f"{PAGES}/runbooks#{name.lower()}",
     }
     alert = {"labels": {"alertname": name, "monitor": monitor, **rule["labels"], **labels}, "annotations": annotations}
     request = urllib.request.Request(url, json.dumps([alert]).encode(), {"Content-Type": "application/json"})
@@ -412,14 +460,17 @@ def test_messages_arrive_whole_and_drift_is_held_back_while_the_monitor_is_broke
     (page,) = came("/pager", "sales")
     assert page["routing_key"] == "key-of-search"
     assert page["payload"]["summary"] == "sales: it is so"
-    runbook = ALL["DriftMonitorStale"]["annotations"]["runbook_url"]
-    assert page["payload"]["custom_details"]["what"].strip() == f"12.5% of it. {runbook}"
+    details = page["payload"]["custom_details"]
+    assert details["what"].strip() == "12.5% of it."
+    assert details["links"].split() == [f"{PAGES}/monitors/sales/newest", f"{PAGES}/runbooks#driftmonitorstale"]
     chat = came("/slack", "support")[-1]
     assert chat["channel"] == "#search-alerts"
     assert chat["attachments"][0]["title"] == "FIRING: support"
     lines = chat["attachments"][0]["text"].splitlines()
     assert lines.count("*support: it is so*") == 2
-    assert f"<{ALL['DriftMonitorNewClass']['annotations']['runbook_url']}|What to do>" in lines
+    assert lines.count(f"Report: {PAGES}/monitors/support/newest") == 2
+    assert f"What to do: {PAGES}/runbooks#driftmonitornewclass" in lines
+    assert not any(line.startswith("Tickets:") for line in lines)
     hooked = came("/hook", "support")[-1]
     assert {one["labels"]["alertname"] for one in hooked["alerts"]} == {
         "DriftMonitorSemanticDrift",
@@ -429,9 +480,18 @@ def test_messages_arrive_whole_and_drift_is_held_back_while_the_monitor_is_broke
     assert not came("/slack", "sales")
 
 
-def test_the_mail_reads_well(program, tmp_path):
+@pytest.mark.parametrize(
+    ("links", "lines"),
+    [
+        ({}, []),
+        ({"report_url": "", "tickets_url": ""}, []),
+        ({"report_url": "https://n", "tickets_url": "https://t"}, ["Report: https://n", "Tickets: https://t"]),
+    ],
+)
+def test_the_mail_reads_well(program, tmp_path, links, lines):
     (mail,) = next(one for one in loaded(ALERTMANAGER)["receivers"] if one["name"] == "mail")["email_configs"]
-    alert = {"status": "firing", "annotations": {"summary": "S.", "description": "D.", "runbook_url": "https://r"}}
+    told = {"summary": "S.", "description": "D.", "runbook_url": "https://r", **links}
+    alert = {"status": "firing", "annotations": told}
     data = {"status": "firing", "alerts": [alert], "commonLabels": {"monitor": "support"}}
     (tmp_path / "data.json").write_text(json.dumps(data))
     (tmp_path / "none.tmpl").write_text('{{ define "none" }}{{ end }}')
@@ -442,5 +502,5 @@ def test_the_mail_reads_well(program, tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    assert rendered(mail["text"]).splitlines() == ["FIRING: S.", "D.", "What to do: https://r"]
+    assert rendered(mail["text"]).splitlines() == ["FIRING: S.", "D.", *lines, "What to do: https://r"]
     assert rendered(mail["headers"]["subject"]) == "FIRING: support"

@@ -29,7 +29,7 @@ ALL = {one["alert"]: one for group in yaml.safe_load(RULES.read_text())["groups"
 IMPATIENT = dict.fromkeys(LimitSettings.model_fields, timedelta(seconds=1))
 PATIENT = dict.fromkeys(LimitSettings.model_fields, timedelta(days=365_000))
 TERMS = {
-    "support": MonitorTerms("search", 1.0, 50, IMPATIENT),
+    "support": MonitorTerms("search", 1.0, 50, IMPATIENT, "https://drift.example.org"),
     "sales": MonitorTerms("desk", 1.0, 50, IMPATIENT),
     "returns": MonitorTerms("nobody", 1.0, 5_000, IMPATIENT),
     "calm": MonitorTerms("nobody", 1.0, 50, PATIENT),
@@ -134,6 +134,8 @@ def test_each_alert_comes_once_from_two_replicas_and_none_for_the_calm_monitor(a
 def as_pattern(template, labels):
     """What a text of the rules may become: each label its value, each number some number or a name."""
     number = r"(-?[0-9.]+[kMGT%]?|([0-9]+d )?([0-9]+h )?([0-9]+m )?[0-9]+s|[a-z]+)"
+    known = r"\{\{ if \.Labels\.pages \}\}(.*?)(?:\{\{ else \}\}(.*?))?\{\{ end \}\}"
+    template = re.sub(known, lambda either: either[1] if "pages" in labels else either[2] or "", template)
     named = re.sub(r"\{\{ \.Labels\.(\w+) \}\}", lambda label: labels[label[1]], template)
     return re.escape(re.sub(r"\{\{ with .*?\{\{ end \}\}|\{\{ \.Value.*?\}\}", "\0", named)).replace("\0", number)
 
@@ -144,6 +146,15 @@ def test_every_text_is_whole(alerts):
             text = one["annotations"][name]
             assert re.fullmatch(as_pattern(template, one["labels"]), text), text
             assert "NaN" not in text
+
+
+def test_links_come_with_the_alerts_of_a_monitor_whose_pages_are_known(alerts):
+    for one in alerts:
+        monitor, texts = one["labels"]["monitor"], one["annotations"]
+        pages = TERMS[monitor].pages
+        assert texts["runbook_url"].startswith(f"{pages}/runbooks#" if pages else "docs/runbooks.md#")
+        assert texts.get("report_url", "") in {"", f"{pages}/monitors/{monitor}/newest"}
+        assert ("https://" in "".join(texts.values())) == bool(pages)
 
 
 def test_the_numbers_are_those_of_the_run(alerts):

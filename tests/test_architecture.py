@@ -72,9 +72,10 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "pyarrow"},
     ),
     "reporting": ({"values", "logs", "picture", "report", "store", "windows"}, set()),
-    "pages": ({"values", "picture", "redaction", "report", "store"}, {"jinja2"}),
+    "pages": ({"values", "picture", "redaction", "report", "store"}, {"jinja2", "markdown_it"}),
     "page_routes": ({"values", "errors", "logs", "pages", "report", "reporting", "store"}, {"starlette"}),
-    "door": ({"errors", "pages"}, {"starlette"}),
+    "attempts": (set(), set()),
+    "door": ({"attempts", "errors", "pages"}, {"starlette"}),
     "episodes": ({"values", "decide", "report"}, set()),
     "ticketing": ({"values", "errors", "decide", "desk", "logs", "report", "reporting", "store", "tickets"}, set()),
     "publish": (

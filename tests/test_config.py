@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from shop import raw_settings
 
 from monitor import config
 from monitor.config import load, parse, schema
@@ -289,3 +290,43 @@ def test_the_committed_schema_is_the_generated_one():
     committed = (ROOT / "docs" / "drift-monitor.schema.json").read_text(encoding="utf-8")
     assert committed == json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", "run make gen"
     assert config.__doc__
+
+
+@pytest.mark.parametrize(
+    ("address", "pages"),
+    [
+        (None, ""),
+        ("https://drift.example.org", "https://drift.example.org"),
+        ("http://drift:9464/", "http://drift:9464"),
+        ("http://[::1]:9464", "http://[::1]:9464"),
+    ],
+)
+def test_the_address_of_the_pages_reaches_every_monitor(address, pages):
+    from monitor.wiring import open_store, terms_of, wire  # noqa: PLC0415 - only here
+
+    raw = raw_settings(Path("nowhere"))
+    settings = parse(raw | {"serve": {"address": address}, "store": "sqlite://"})
+    assert terms_of(settings)["shop"].pages == pages
+    with open_store(settings) as store:
+        assert wire(settings, settings.monitors[0], store).pages == pages
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "drift.example.org",
+        "ftp://drift.example.org",
+        "https://kim:right-horse@drift.example.org",
+        "https://drift.example.org/behind/a/path",
+        "https://drift.example.org/?a=b",
+        'https://drift.example.org"}',
+        "https://drift example.org",
+        "https://drift.example.org\n",
+        "https://" + "a" * 200,
+    ],
+)
+def test_what_is_no_address_of_pages_is_refused_without_being_shown(address):
+    with pytest.raises(ConfigError, match=r"serve\.address") as refused:
+        parse(raw_settings(Path("nowhere")) | {"serve": {"address": address}})
+    assert "right-horse" not in str(refused.value)

@@ -226,6 +226,7 @@ TERMS = MonitorTerms(
         "ticket_wait": WEEK,
         "outbox_wait": timedelta(hours=1),
     },
+    pages="https://drift.example.org",
 )
 MONITORS = {"support": TERMS, "sales": replace(TERMS, owner="sales team"), "returns": TERMS, "fresh": TERMS}
 SHARES = {"refund": (0.25, 0.5), "parcel": (0.5, 0.5), "lamp": (0.25, 0.0), "boat": (0.0, 0.125)}
@@ -363,10 +364,31 @@ def test_every_annotation_has_data(live, name, one):
     assert found[0][1] > 0
 
 
+def addresses(url, variable, monitor=".*"):
+    """What Grafana makes of ``query_result``: each series as text, of which the expression picks a part."""
+    query = re.fullmatch(r"query_result\((.*)\)", variable["query"])[1]
+    pick = re.compile(variable["regex"].strip("/"))
+    found = [
+        "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + f"}} {number}"
+        for labels, number in now_is(url, filled(query, monitor))
+    ]
+    return {pick.search(text)[1] for text in found}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_to_a_service_on_this_machine_where_no_address_is_known(live, name):
+    (pages,) = [one for one in ROWS[name]["templating"]["list"] if one["name"] == "pages"]
+    assert addresses(live[0], pages, "no-such-monitor") == {"http://localhost:9464"}
+    assert pages["allowCustomValue"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_variable_has_values(live, name):
     for one in ROWS[name]["templating"]["list"]:
         if one["type"] != "query":
+            continue
+        if one["name"] == "pages":
+            assert addresses(live[0], one) == {"https://drift.example.org"}
             continue
         selector, label = re.fullmatch(r"label_values\((.*), (\w+)\)", one["query"]).groups()
         found = {series[label] for series in asked(live[0], "series", {"match[]": filled(selector)})}

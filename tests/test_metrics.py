@@ -23,7 +23,7 @@ from scipy import stats
 
 from monitor import __version__
 from monitor.errors import PublishError
-from monitor.metrics import METRICS, Exposition, StoreCollector, push, render, write_textfile
+from monitor.metrics import METRICS, Exposition, StoreCollector, render, write_textfile
 from monitor.metrics.measured import interval
 from monitor.store import Store
 from monitor.values import Calibration, Decision, Estimate, Level, Measurement, MonitorTerms, Refresh, Silence, State
@@ -31,9 +31,10 @@ from monitor.values import Calibration, Decision, Estimate, Level, Measurement, 
 LAG = timedelta(hours=2)
 LAGS = re.compile(rb".*watermark_lag.*")
 """Lines that the clock changes."""
+PAGES = "https://drift.example.org"
 TERMS = {
     "sales": MonitorTerms("nobody", 1.0, 50),
-    "support": MonitorTerms("Team Support", 2.0, 40, {"lag": timedelta(days=14), "failing": timedelta(hours=1)}),
+    "support": MonitorTerms("Team Support", 2.0, 40, {"lag": timedelta(days=14), "failing": timedelta(hours=1)}, PAGES),
 }
 
 
@@ -101,8 +102,8 @@ def samples(text, name):
 EXPECTED = """\
 drift_monitor_build_info{version="VERSION"} 1.0
 drift_monitor_store_up 1.0
-drift_monitor_info{monitor="sales",owner="nobody"} 1.0
-drift_monitor_info{monitor="support",owner="Team Support"} 1.0
+drift_monitor_info{monitor="sales",owner="nobody",pages=""} 1.0
+drift_monitor_info{monitor="support",owner="Team Support",pages="https://drift.example.org"} 1.0
 drift_monitor_period_seconds{monitor="sales"} 604800.0
 drift_monitor_period_seconds{monitor="support"} 604800.0
 drift_monitor_limit_seconds{limit="lag",monitor="support"} 1.2096e+06
@@ -470,43 +471,14 @@ def test_a_text_file_is_whole_or_not_at_all(store, tmp_path):
     folder.mkdir()
     write_textfile(store, folder / "drift.prom", TERMS)
     assert samples((folder / "drift.prom").read_text(), "drift_monitor_info") == {
-        ("Team Support",): 1,
-        ("nobody",): 1,
+        ("Team Support", PAGES): 1,
+        ("nobody", ""): 1,
     }
     assert [path.name for path in folder.iterdir()] == ["drift.prom"]
     with pytest.raises(PublishError, match=r"must end in \.prom"):
         write_textfile(store, tmp_path / "drift.txt")
     with pytest.raises(PublishError, match="cannot be written: No such file or directory"):
         write_textfile(store, tmp_path / "gone" / "drift.prom")
-
-
-def test_a_gateway_gets_the_same_table(store):
-    play(store)
-    heard = []
-
-    class Gateway(BaseHTTPRequestHandler):
-        def do_PUT(self):
-            heard.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(202 if len(heard) < 2 else 500)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        push(store, f"http://127.0.0.1:{server.server_port}", TERMS)
-        ((path, body),) = heard
-        assert path == "/metrics/job/drift-monitor"
-        assert LAGS.sub(b"", body) == LAGS.sub(b"", render(store, terms=TERMS))
-        with pytest.raises(PublishError, match="does not take the metrics"):
-            push(store, f"http://127.0.0.1:{server.server_port}", TERMS)
-    finally:
-        server.shutdown()
-        server.server_close()
-    with pytest.raises(PublishError, match="Connection refused"):
-        push(store, f"http://127.0.0.1:{free_port()}", TERMS)
 
 
 @pytest.mark.parametrize("url", ["postgresql://user@127.0.0.1:PORT/db", "sqlite:///no/such/folder/monitor.db"])

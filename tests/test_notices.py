@@ -31,9 +31,9 @@ CALM, ON = decided(State.STABLE), decided(State.DRIFTED, 5.0, ("content",))
 OFF, OUT, FEW = decided(State.RECOVERING, 5.0), decided(State.FAILED), decided(State.INSUFFICIENT)
 
 
-def told(store, number, decision, before, alarm, since=None):
+def told(store, number, decision, before, alarm, since=None, pages=""):
     claim = store.claim("support", week(number), "a", START, LEASE)
-    return news(replace(finished(claim), decision=decision), since, before, alarm, QUIET)
+    return news(replace(finished(claim), decision=decision), since, before, alarm, QUIET, pages)
 
 
 def test_only_changes_are_news(store):
@@ -64,6 +64,13 @@ def test_drift_that_goes_on_has_one_key_and_another_cause_another(store):
     assert first.title == "support: content drift since 2026-01-05"
     assert first.body.splitlines()[0] == "It is drifted."
     assert first.body.endswith("More: drift-monitor report --monitor support --window 2026-01-05T00:00:00+00:00")
+
+
+def test_a_message_leads_to_the_report_where_the_pages_are_known(store):
+    pages = "https://drift.example.org"
+    found = told(store, 0, ON, State.STABLE, CALM, since=week(0).start, pages=pages)
+    (run,) = store.runs("support", limit=1)
+    assert found.body.splitlines()[-1] == f"More: {pages}/runs/{run.id}"
 
 
 def notice(key, event=DRIFT, quiet=QUIET):
@@ -113,11 +120,14 @@ def test_from_traffic_to_message_and_to_its_end(tmp_path, monkeypatch):
             notify=[{"kind": "apprise", "url": "${CHAT}"}],
             notify_pause="0s",
         )
+        monitor = replace(monitor, pages="https://drift.example.org")
         states = []
         for day in range(9):
             states.append(run_window(monitor, window(day), desk(store)).decision.state)
             publish_pending({"shop": monitor}, desk(store))
+        (drifted,) = [run for run in store.runs("shop") if run.window == window(states.index(State.DRIFTED))]
         store.close()
+    assert got[0][2]["message"].endswith(f"More: https://drift.example.org/runs/{drifted.id}")
     titles = [body["title"] for _, _, body in got]
     assert State.DRIFTED in states[1:3]
     assert titles[0].startswith("shop: ")

@@ -14,23 +14,27 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
+from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
 from pictured import a_run, a_window, calm_run, candidates, picture
 from run_examples import LEASE, failed, open_ticket, tickets, week
+from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from test_report_html import EMOJI, NASTY, RTL
 
+from monitor.attempts import Attempts
 from monitor.config import parse
-from monitor.door import check_certificate, users_of
+from monitor.door import Door, check_certificate, users_of
 from monitor.errors import ConfigError, StoreError
 from monitor.picture import to_bytes
 from monitor.serve import application
 from monitor.store import Claim, Store
 from monitor.values import MonitorTerms, State
 
+ROOT = Path(__file__).resolve().parents[1]
 LIMITS = {"lag": timedelta(days=14)}
 TERMS = {
     "support": MonitorTerms("team-desk", 1.0, 50, LIMITS),
@@ -42,12 +46,12 @@ SECRET = "4711"
 """In every raw text of the examples, and masked in every excerpt."""
 
 
-def keep(store, run, monitor="support", destinations=(), **wishes):
+def keep(store, run, monitor="support", destinations=(), key="episode-1", **wishes):
     """Claim the window, and save the run under the id that the store gives it."""
     now = run.window.end
     claim = store.claim(monitor, run.window, "a", now, LEASE)
     made = replace(run, id=claim.run_id, monitor=monitor)
-    store.save(claim, made, tickets=tickets(made, destinations=destinations), **wishes)
+    store.save(claim, made, tickets=tickets(made, key, destinations), **wishes)
     return made
 
 
@@ -182,6 +186,63 @@ def test_tickets_tell_where_they_are_and_link_nowhere_foreign(client, run):
     assert f'href="/runs/{run.id}"' in page
     assert not re.search(r'href="https?:', page)
     assert "No tickets yet" in client.get("/tickets?monitor=calm").text
+
+
+def many_tickets(store, count):
+    """Runs with a ticket each, two of them asked for at the same time."""
+    for number in range(count):
+        run = replace(a_run(number), finished_at=week(number // 2).end)
+        keep(store, run, destinations=["file"], key=f"k{number:03}")
+
+
+def test_tickets_stand_in_pages_and_none_is_left_out(store):
+    many_tickets(store, 120)
+    other = replace(a_run(200), monitor="unknown")
+    keep(store, other, "unknown", destinations=["file"], key="other")
+    client = TestClient(application(store, TERMS))
+    for start in ("/tickets", "/tickets?monitor=support"):
+        address, sizes, seen = start, [], []
+        while address:
+            page = client.get(address).text
+            found = re.findall(r'href="/runs/(\w+)"', page)
+            sizes.append(len(found))
+            seen += found
+            older = re.search(r'href="([^"]+)" rel="next"', page)
+            address = older and older[1].replace("&amp;", "&")
+        assert sizes == [50, 50, 20]
+        assert seen == [one.run_id for one in store.tickets("support")]
+        assert len(set(seen)) == 120
+    assert 'href="/tickets?monitor=support">Newest' in page
+    assert client.get("/tickets?before=yesterday").status_code == 404
+    assert "No older tickets" in client.get("/tickets", params={"before": week(0).start.isoformat()}).text
+
+
+def test_the_newest_run_has_an_address_that_stays(client, run):
+    answer = client.get("/monitors/support/newest", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, f"/runs/{run.id}")
+    assert answer.headers["cache-control"] == "no-store"
+    assert client.get("/monitors/new/newest", follow_redirects=False).headers["location"] == "/monitors/new"
+    assert client.get("/monitors/nobody/newest").status_code == 404
+
+
+def test_every_alert_finds_its_runbook_at_the_address_it_names(client):
+    from test_alerts import ALL  # noqa: PLC0415 - only here
+
+    page = client.get("/runbooks").text
+    anchors = re.findall(r'<h2 id="(\w+)">(\w+)</h2>', page)
+    assert anchors == [(name.lower(), name) for name in ALL]
+    links = re.findall(r'<a href="([^"]+)"', page.partition('class="runbooks"')[2])
+    assert links
+    assert {link.removeprefix("#") for link in links} <= {anchor for anchor, _ in anchors}
+    assert "<code>drift-monitor check</code>" in page
+    assert "in settings" in page, "what a link said stays where the link goes nowhere"
+
+
+def test_the_runbooks_are_those_of_the_documentation():
+    from monitor.pages import runbooks  # noqa: PLC0415 - only here
+
+    served = Path(runbooks.__file__).parent / "templates" / "runbooks.md"
+    assert served.read_text() == (ROOT / "docs" / "runbooks.md").read_text(), "make gen"
 
 
 def ids(page):
@@ -323,6 +384,7 @@ def test_nothing_but_reading(client, run):
         "/runs/nothing/candidates",
         "/runs/nothing/candidates.csv",
         "/tickets?monitor=nobody",
+        "/monitors/nobody/newest",
         "/monitors/support?before=yesterday",
         "/monitors/support?before=2026-01-01",
         "/monitors/support?before=0001-01-01T00:00:00%2B14:00",
@@ -404,8 +466,68 @@ def test_who_is_not_in_the_file_reads_no_page(filled, run, auth_file):
         ("", ""),
     ):
         assert client.get("/", auth=user).status_code == 401
+    client = TestClient(application(filled[0], TERMS, users_of(str(auth_file))))
     for header in ("Basic", "Basic !!!", "Basic é", "Bearer a2lt", "Basic a2lt" + "A" * 10_000):
         assert client.get("/", headers={"Authorization": header.encode("latin-1")}).status_code == 401
+
+
+class Ticking:
+    """A clock that stands still until it is moved."""
+
+    now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+async def inside(scope, receive, send):
+    await PlainTextResponse("inside")(scope, receive, send)
+
+
+def visitor(app, client="203.0.113.7"):
+    return TestClient(app, client=(client, 5000))
+
+
+def test_who_guesses_waits_longer_and_longer(auth_file):
+    clock = Ticking()
+    door = Door(inside, users_of(str(auth_file)), ("/metrics",), clock)
+    guesser, owner = visitor(door), visitor(door, "203.0.113.8")
+    right, wrong = ("kim", "right: horse "), ("kim", "horse")
+    for _ in range(10):
+        assert guesser.get("/").status_code == 401, "to ask without a name is no guess"
+    assert [guesser.get("/", auth=wrong).status_code for _ in range(5)] == [401] * 5
+    waits = []
+    for _ in range(9):
+        refused = guesser.get("/", auth=right)
+        assert refused.status_code == 429, "who is right waits too, else waiting would tell who is"
+        assert refused.headers["cache-control"] == "no-store"
+        waits.append(int(refused.headers["retry-after"]))
+        clock.now += waits[-1]
+        assert guesser.get("/", auth=wrong).status_code == 401
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert guesser.get("/metrics").status_code == 200
+    assert owner.get("/", auth=right).status_code == 200, "each client for itself"
+    clock.now += 60
+    assert guesser.get("/", auth=right).text == "inside"
+    assert guesser.get("/", auth=wrong).status_code == 401
+    assert guesser.get("/", auth=right).status_code == 200, "forgotten"
+
+
+def test_who_stays_away_begins_anew_and_no_more_clients_are_kept_than_allowed():
+    clock = Ticking()
+    attempts = Attempts(clock, clients=100)
+    for _ in range(6):
+        attempts.failed("a")
+    assert attempts.wait("a") == 2
+    clock.now += 700
+    attempts.failed("a")
+    assert attempts.wait("a") == 0
+    for _ in range(5):
+        attempts.failed("a")
+    for number in range(1_000):
+        attempts.failed(f"client {number}")
+    assert attempts.wait("a") == 0, "forgotten, as the one that failed longest ago"
+    assert len(attempts._known) == 100
 
 
 @pytest.mark.parametrize(

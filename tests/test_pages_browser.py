@@ -101,6 +101,18 @@ def test_from_the_monitors_to_what_to_label(visit, address):
     assert page.locator("td.place").inner_text() == "https://tickets.example/7?<script>"
 
 
+def test_an_alert_leads_to_the_report_and_to_the_runbook(visit, address, filled):
+    page = visit()
+    page.goto(f"{address}/monitors/support/newest")
+    assert page.url == f"{address}/runs/{filled[1].id}"
+    page.goto(f"{address}/runbooks#driftmonitorticketwaiting")
+    heading = page.locator("h2:target")
+    assert heading.inner_text() == "DriftMonitorTicketWaiting"
+    assert heading.bounding_box()["y"] < WIDE["height"]
+    page.get_by_role("link", name="DriftMonitorFailing").click()
+    assert page.url.endswith("#driftmonitorfailing")
+
+
 def test_one_page_and_one_style_sheet_are_asked_for(visit, address):
     page = visit()
     asked = []
@@ -116,6 +128,7 @@ def test_pages_fit_a_phone_and_the_dark(visit, address, filled):
         "monitors": "/",
         "runs": "/monitors/support",
         "tickets": "/tickets",
+        "runbooks": "/runbooks",
         "candidates": f"/runs/{run}/candidates",
     }
     for scheme, background in (("light", LIGHT), ("dark", DARK)):

@@ -22,6 +22,7 @@ from monitor.values import MonitorTerms, State
 MONITOR, WEEK = "support-desk", timedelta(weeks=1)
 ERA = dict.fromkeys(("lag", "drift", "insufficient", "reference_age", "ticket_wait"), timedelta(days=10_000))
 """The story plays in the past: nothing of it is to look late."""
+PAGES = "https://drift.example.org"
 DRIFTS = {"content": "DriftMonitorSemanticDrift", "class balance": "DriftMonitorClassBalanceDrift"}
 
 
@@ -49,7 +50,7 @@ def test_people_are_told_in_the_weeks_of_drift_and_left_alone_in_calm_ones(perfo
         store = stack.enter_context(Store.open(f"sqlite:///{tmp_path / 'replay.db'}"))
         store.upgrade()
         store.register_monitor(MONITOR, settings="s", period=WEEK, now=clock[0])
-        terms = {MONITOR: MonitorTerms("support team", 1.0, 50, ERA)}
+        terms = {MONITOR: MonitorTerms("support team", 1.0, 50, ERA, PAGES)}
         exposition = Exposition(StoreCollector(store, terms=terms, clock=lambda: clock[0]))
         page = stack.enter_context(exposed(lambda: exposition.answer("")[0]))
         box, got = stack.enter_context(mailbox())
@@ -70,12 +71,15 @@ def test_people_are_told_in_the_weeks_of_drift_and_left_alone_in_calm_ones(perfo
     assert not [names for state, names in news if state is State.STABLE and names], news
     (first, *_) = (one for one in told.alerts() if one["labels"]["alertname"] == DRIFTS["content"])
     labels = {"alertname": DRIFTS["content"], "monitor": MONITOR, "owner": "support team", "severity": "warning"}
-    assert first["labels"] == labels
+    assert first["labels"] == labels | {"pages": PAGES}
     assert first["annotations"]["summary"] == f"{MONITOR}: traffic holds content the model was not trained on"
     asking = next(run for run in runs if run.decision.state is State.DRIFTED and "content" in run.decision.causes)
     assert f"Records proposed for labelling: {len(asking.candidates)}." in first["annotations"]["description"]
     assert "<no value>" not in first["annotations"]["description"]
-    assert first["annotations"]["runbook_url"].endswith("/docs/runbooks.md#driftmonitorsemanticdrift")
+    for alert in told.alerts():
+        texts, name = alert["annotations"], alert["labels"]["alertname"]
+        assert texts["report_url"] == f"{PAGES}/monitors/{MONITOR}/newest"
+        assert texts["runbook_url"] == f"{PAGES}/runbooks#{name.lower()}"
 
 
 def play(store, run):

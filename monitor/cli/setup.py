@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from monitor.cli.console import (
     stdout,
     table,
 )
+from monitor.door import end_of_certificate, users_of
 from monitor.embedders import Embedder
 from monitor.errors import ConfigError, MonitorError
 from monitor.settings import FieldSettings, MonitorSettings, Part, Settings
@@ -83,10 +85,30 @@ def _examine(settings: Settings, monitor: MonitorSettings) -> list[tuple[str, st
     return found
 
 
+def _doors(settings: Settings) -> list[tuple[str, str, str, str]]:
+    """The files that ``serve`` reads before it begins, as rows of the check."""
+    of, found = settings.serve, []
+
+    def look(what: str, how: Callable[[], str]) -> None:
+        try:
+            found.append(("all", what, "ok", how()))
+        except MonitorError as error:
+            found.append(("all", what, "error", str(error)))
+
+    if of.auth_file is not None:
+        users = of.auth_file
+        look("users of the pages", lambda: f"{len(users_of(users))} in {users}")
+    if of.tls_certificate is not None and of.tls_key is not None:
+        pair = of.tls_certificate, of.tls_key
+        look("certificate", lambda: f"valid until {end_of_certificate(*pair):%Y-%m-%d}")
+    return found
+
+
 def check(config_path: ConfigOption = DEFAULT_CONFIG, as_json: JsonOption = False) -> None:
     """Wire every part and read one record of each source; nothing is written."""
     settings = settings_of(config_path)
     rows = [(monitor.name, *row) for monitor in settings.monitors for row in _examine(settings, monitor)]
+    rows += _doors(settings)
     store = open_store(settings)
     try:
         rows.append(("all", "store", "ok", store.describe()))

@@ -142,7 +142,7 @@ def _exemplar(name: str, labels: tuple[str, ...], run: Run | None) -> Exemplar |
 
 
 def _of_terms(terms: MonitorTerms) -> Iterator[Sample]:
-    yield "info", (terms.owner,), 1
+    yield "info", (terms.owner, terms.pages), 1
     yield "sample_minimum_records", (), terms.minimum_sample
     yield "false_alarms_allowed_per_year", (), terms.false_alarms
     for name, limit in terms.limits.items():

@@ -33,7 +33,12 @@ _MEASURED = ("detector", "subject", "segment")
 METRICS: tuple[Metric, ...] = (
     Metric("drift_monitor_build_info", "gauge", "Version of drift-monitor; always 1.", ("version",)),
     Metric("drift_monitor_store_up", "gauge", "1 when the database answers with the schema this version needs.", ()),
-    _gauge("info", "Who looks after the monitor; always 1.", "owner"),
+    _gauge(
+        "info",
+        "Who looks after the monitor, and where its pages are, empty when that is not known; always 1.",
+        "owner",
+        "pages",
+    ),
     _gauge("period_seconds", "Length of a window."),
     _gauge("limit_seconds", "How long what may last before people are told, as the settings say.", "limit"),
     _gauge("sample_minimum_records", "Records without which there is no verdict."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from monitor.pages.candidates import Wanted, candidates_csv, candidates_lines, candidates_page, shown_candidates
 from monitor.pages.layout import POLICY, problem_page, style
 from monitor.pages.monitors import monitors_page
+from monitor.pages.runbooks import runbooks_page
 from monitor.pages.runs import runs_page
 from monitor.pages.tickets import tickets_page
 
@@ -16,6 +17,7 @@ __all__ = [
     "candidates_page",
     "monitors_page",
     "problem_page",
+    "runbooks_page",
     "runs_page",
     "shown_candidates",
     "style",

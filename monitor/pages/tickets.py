@@ -1,17 +1,18 @@
-"""Refresh tickets and what became of them, newest first."""
+"""Refresh tickets and what became of them, newest first, a page at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Any
+from urllib.parse import urlencode
 
 from monitor.pages.layout import render
-from monitor.store import Delivery, DeliveryStatus, Store
+from monitor.store import Delivery, DeliveryStatus, Place, Store
 
-__all__ = ["LISTED", "tickets_page"]
+__all__ = ["PAGE", "tickets_page"]
 
-LISTED = 200
-"""Tickets shown at most."""
+PAGE = 50
+"""Tickets on a page."""
 _MEANING = {
     DeliveryStatus.SENT: "sent",
     DeliveryStatus.PENDING: "waits to be sent",
@@ -19,10 +20,23 @@ _MEANING = {
 }
 
 
-def tickets_page(store: Store, known: Collection[str], monitor: str | None = None) -> str:
-    """Tickets of all known monitors, or of one of them."""
-    found = [one for one in store.tickets(monitor, limit=LISTED) if one.monitor in known]
-    return render("tickets.html", monitor=monitor, rows=[_row(one) for one in found], most=LISTED)
+def tickets_page(store: Store, known: Collection[str], monitor: str | None = None, after: Place | None = None) -> str:
+    """Tickets of all known monitors, or of one of them: the newest, or those that come after a place."""
+    found = store.tickets(monitor, limit=PAGE + 1, after=after, known=known)
+    shown = found[:PAGE]
+    return render(
+        "tickets.html",
+        monitor=monitor,
+        rows=[_row(one) for one in shown],
+        newest=after is None,
+        older=_address(monitor, shown[-1].place) if len(found) > PAGE else None,
+    )
+
+
+def _address(monitor: str | None, after: Place) -> str:
+    """The parameters of the page that goes on after this place."""
+    of = {} if monitor is None else {"monitor": monitor}
+    return urlencode(of | dict(zip(("before", "key", "to"), (after[0].isoformat(), *after[1:]), strict=True)))
 
 
 def _row(one: Delivery) -> dict[str, Any]:

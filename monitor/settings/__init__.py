@@ -49,6 +49,12 @@ class ServeSettings(Model):
 
     host: str = "127.0.0.1"
     port: int = Field(9464, ge=0, le=65535)
+    address: str | None = Field(
+        None,
+        max_length=200,
+        pattern=r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$",
+        description="where people reach the pages, such as https://drift.example.org; links in alerts and messages lead there",
+    )
     poll: Duration = Field(timedelta(seconds=30), description="how often to look for windows that are due")
     lease: Duration = Field(timedelta(minutes=15), description="after this long without a sign a run counts as dead")
     log_format: Literal["auto", "text", "json"] = "auto"
@@ -58,6 +64,11 @@ class ServeSettings(Model):
     )
     tls_certificate: str | None = Field(None, description="certificate chain in PEM; with it everything is HTTPS")
     tls_key: str | None = Field(None, description="the certificate's private key in PEM, without a passphrase")
+
+    @property
+    def pages(self) -> str:
+        """The address without a slash at its end; empty when it is not known."""
+        return (self.address or "").rstrip("/")
 
     @model_validator(mode="after")
     def _both_or_none(self) -> ServeSettings:
@@ -73,7 +84,9 @@ class MetricsSettings(Model):
         None, pattern=r"\.prom$", description="file for the node exporter's textfile collector, written after each run"
     )
     pushgateway: str | None = Field(
-        None, pattern=r"^https?://[^/@]+", description="address of a Pushgateway, pushed to after each run"
+        None,
+        pattern=r"^https?://[^/@\s]+(/[^@\s]*)?$",
+        description="address of a Pushgateway, pushed to after each run",
     )
 
 

@@ -26,6 +26,7 @@ from monitor.store.entries import (
     Overview,
     Past,
     PastWindow,
+    Place,
     ReferenceVersion,
 )
 from monitor.store.tables import runs
@@ -57,6 +58,7 @@ __all__ = [
     "Overview",
     "Past",
     "PastWindow",
+    "Place",
     "ReferenceVersion",
     "Store",
     "StoreError",
@@ -243,10 +245,17 @@ class Store:
         with self._database.write() as connection:
             return outbox.unpark(connection)
 
-    def tickets(self, monitor: str | None = None, limit: int = 1_000) -> Sequence[Delivery]:
-        """Tickets and what became of them, newest first."""
+    def tickets(
+        self,
+        monitor: str | None = None,
+        limit: int = 1_000,
+        *,
+        after: Place | None = None,
+        known: Collection[str] | None = None,
+    ) -> Sequence[Delivery]:
+        """Tickets and what became of them, newest first: of one monitor, of known ones, those that come after a place."""
         with self._database.read() as connection:
-            return outbox.deliveries(connection, "tickets", monitor, limit)
+            return outbox.deliveries(connection, "tickets", monitor, limit, after, known)
 
     def exports(self, monitor: str | None = None, limit: int = 1_000) -> Sequence[Delivery]:
         """Exports and what became of them, newest first."""

@@ -20,6 +20,7 @@ __all__ = [
     "Overview",
     "Past",
     "PastWindow",
+    "Place",
     "ReferenceVersion",
 ]
 
@@ -75,6 +76,10 @@ class Due(Generic[Wish]):
 AnyDue = Due[TicketWish] | Due[Export] | Due[Notice]
 
 
+Place = tuple[datetime, str, str]
+"""Where a delivery stands among all of its kind: when it was asked for, its key, its destination."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A ticket, an export or a notice, and what became of it. ``title`` is empty for exports.
@@ -99,6 +104,11 @@ class Delivery:
     sent_at: datetime | None
     over: bool = False
     by_hand: bool = False
+
+    @property
+    def place(self) -> Place:
+        """Where it stands; what comes after it is asked for by this."""
+        return self.created_at, self.key, self.destination
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ which the receiver recognises by its key. Every failure pushes the row further a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from monitor.store.database import insert_missing
-from monitor.store.entries import AnyDue, Delivery, DeliveryStatus, Due, Wish
+from monitor.store.entries import AnyDue, Delivery, DeliveryStatus, Due, Place, Wish
 from monitor.store.rows import candidate_of, refresh_of
 from monitor.store.tables import candidates, exports, notices, runs, tickets
 from monitor.store.tickets import known_of, notes_of, wish_of
@@ -214,8 +214,15 @@ def unpark(connection: Connection) -> int:
     )
 
 
-def deliveries(connection: Connection, kind: str, monitor: str | None, limit: int) -> Sequence[Delivery]:
-    """What became of the wishes of this kind, newest first."""
+def deliveries(
+    connection: Connection,
+    kind: str,
+    monitor: str | None,
+    limit: int,
+    after: Place | None = None,
+    known: Collection[str] | None = None,
+) -> Sequence[Delivery]:
+    """What became of the wishes of this kind, newest first; those that come after a place, and of known monitors."""
     table = {"tickets": tickets, "exports": exports, "notices": notices}[kind]
     query = (
         sa.select(table, runs.c.window_start, runs.c.window_end)
@@ -223,6 +230,12 @@ def deliveries(connection: Connection, kind: str, monitor: str | None, limit: in
         .order_by(table.c.created_at.desc(), table.c.key, table.c.destination)
         .limit(limit)
     )
+    if known is not None:
+        query = query.where(table.c.monitor.in_(known))
+    if after is not None:
+        created_at, key, destination = after
+        later = sa.or_(table.c.key > key, sa.and_(table.c.key == key, table.c.destination > destination))
+        query = query.where(sa.or_(table.c.created_at < created_at, sa.and_(table.c.created_at == created_at, later)))
     if monitor is not None:
         query = query.where(table.c.monitor == monitor)
     return [_delivery(row) for row in connection.execute(query)]

@@ -18,9 +18,11 @@ class MonitorTerms:
     minimum_sample  records without which there is no verdict
     limits          how long what may last before people are told, by name: ``lag``, ``failing``, ``insufficient``, ``drift``,
                     ``reference_age``, ``ticket_wait``, ``outbox_wait``
+    pages           where people reach the pages of the service, without a slash at its end; empty when that is not known
     """
 
     owner: str
     false_alarms: float
     minimum_sample: int
     limits: Mapping[str, timedelta] = field(default_factory=dict)
+    pages: str = ""
