@@ -33,6 +33,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "causes": ({"values", "errors", "detectors"}, PURE_LIBRARIES),
     # causes for the words that name a group.
     "selection": ({"values", "errors", "causes"}, PURE_LIBRARIES),
+    "verification": ({"values", "selection"}, PURE_LIBRARIES),
     "redaction": (set(), set()),
     "picture": ({"values", "detectors", "causes", "selection", "redaction"}, PURE_LIBRARIES),
     "illustrate": ({"values", "desk", "logs", "picture"}, {"numpy"}),
@@ -99,6 +100,7 @@ PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detect
     "news",
     "picture",
     "redaction",
+    "verification",
 }
 IMPURE_MODULES = {"os", "time", "random", "logging", "pathlib", "io", "subprocess", "socket", "shutil", "tempfile"}
 GLOBAL_GENERATORS = {

@@ -22,6 +22,16 @@ from monitor.values.runs import Run, RunStatus
 from monitor.values.terms import MonitorTerms
 from monitor.values.training import Reference
 from monitor.values.verdicts import Baseline, BlockSums, Cause, Decision, Measurement, State
+from monitor.values.verification import (
+    Checked,
+    Comparison,
+    Deployment,
+    Flip,
+    Outcome,
+    Verdict,
+    Verification,
+    VerifiedSet,
+)
 
 __all__ = [
     "SEGMENT_PREFIX",
@@ -32,18 +42,23 @@ __all__ = [
     "Calibration",
     "Candidate",
     "Cause",
+    "Checked",
+    "Comparison",
     "Counts",
     "Dataset",
     "Decision",
+    "Deployment",
     "Draft",
     "Estimate",
     "Export",
+    "Flip",
     "FloatArray",
     "Level",
     "Measurement",
     "MonitorTerms",
     "Neighbour",
     "Notice",
+    "Outcome",
     "Reference",
     "Refresh",
     "Run",
@@ -51,6 +66,9 @@ __all__ = [
     "Sample",
     "State",
     "Vectors",
+    "Verdict",
+    "Verification",
+    "VerifiedSet",
     "Window",
     "record_schema",
 ]
