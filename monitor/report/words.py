@@ -11,7 +11,7 @@ import jinja2
 from monitor.redaction import redacted
 from monitor.values import Candidate, Decision, Estimate, Reference, Refresh, Run
 
-__all__ = ["excerpt", "expected_lines", "summary_line", "ticket_body", "ticket_title"]
+__all__ = ["escape", "excerpt", "expected_lines", "summary_line", "ticket_body", "ticket_title"]
 
 _LISTED = 100
 # An underscore inside a word, as in class names, is no markup.
@@ -89,10 +89,11 @@ def excerpt(text: str | None) -> str:
     """A text as it may stand in a ticket: links, addresses and numbers masked, cut, and without markup of its own."""
     if text is None:
         return "-"
-    return _escape(redacted(text))
+    return escape(redacted(text))
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """The text without markup of its own, on one line."""
     # A zero-width joiner after @ keeps a record from notifying people.
     return _MARKDOWN.sub(r"\\\1", text).replace("@", "@\u200d").replace("\n", " ")
 
@@ -138,7 +139,7 @@ def ticket_body(run: Run, reference: Reference) -> str:
     """Markdown of a refresh ticket."""
     environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=False)  # noqa: S701 - Markdown, escaped by the filters below
     environment.filters |= {
-        "md": _escape,
+        "md": escape,
         "excerpt": excerpt,
         "code": lambda text: text.replace("`", "'").replace("|", "/"),
     }

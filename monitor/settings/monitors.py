@@ -13,6 +13,7 @@ from monitor.settings.limits import LimitSettings
 from monitor.settings.model import Model
 from monitor.settings.parts import Part, PartOf
 from monitor.settings.policy import PolicySettings
+from monitor.settings.refresh import RefreshSettings
 from monitor.settings.schedule import Duration, Schedule
 
 __all__ = ["FieldSettings", "MonitorSettings"]
@@ -123,6 +124,7 @@ class MonitorSettings(Model):
         timedelta(hours=1), description="no second message on the same event of this monitor within this time"
     )
     report: ReportSettings = ReportSettings()
+    refresh: RefreshSettings = RefreshSettings()
     limits: LimitSettings = LimitSettings()
 
     @model_validator(mode="after")
@@ -134,6 +136,7 @@ class MonitorSettings(Model):
             "notify": self.notify,
             "selection.strategies": self.selection.strategies,
             "selection.after_labels": self.selection.after_labels,
+            "refresh.predictions": self.refresh.predictions,
         }
         for what, parts in named.items():
             names = [part.name for part in parts]

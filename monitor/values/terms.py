@@ -18,9 +18,11 @@ class MonitorTerms:
     minimum_sample  records without which there is no verdict
     limits          how long what may last before people are told, by name: ``lag``, ``failing``, ``insufficient``, ``drift``,
                     ``reference_age``, ``ticket_wait``, ``outbox_wait``
+    junk            labels that say nothing of accuracy
     """
 
     owner: str
     false_alarms: float
     minimum_sample: int
     limits: Mapping[str, timedelta] = field(default_factory=dict)
+    junk: frozenset[str] = frozenset()

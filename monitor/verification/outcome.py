@@ -10,8 +10,9 @@ from monitor.verification.accuracy import running_accuracy
 
 __all__ = ["outcome", "span_of"]
 
-_ENDLESS = datetime.max.replace(tzinfo=UTC)
-_BEGINNING = datetime.min.replace(tzinfo=UTC)
+# Days off the ends of time, so that any time zone can show them.
+_ENDLESS = datetime(9999, 12, 30, tzinfo=UTC)
+_BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
 _ALARM = (State.DRIFTED, State.RECOVERING)
 
 History = Sequence[tuple[Window, Decision]]
@@ -37,7 +38,7 @@ def outcome(
     """What later windows tell.
 
     The alarm is the last one that was on in a window begun before the model went live and after the one before it did. It is over
-    with the first stable window after; a drift that returns later is another one.
+    with the first stable window after, of this model's time; a drift that returns later is another one.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ def outcome(
     told = sorted(history, key=lambda one: one[0].start)
     alarm, edge = _alarm([one for one in told if first <= one[0].start < live])
     after = [(w, d) for w, d in told if live <= w.start < last]
-    calm = next((w.end for w, d in told if edge is not None and w.start >= edge and d.state is State.STABLE), None)
+    calm = next((w.end for w, d in told if edge and edge <= w.start < last and d.state is State.STABLE), None)
     before, number_before = running_accuracy([one for one in checked if first <= one.at < live], junk)
     since, number_since = running_accuracy([one for one in checked if live <= one.at < last], junk)
     return Outcome(

@@ -1,0 +1,209 @@
+"""A verified refresh and what became of it, as sentences and tables for tickets, reports and terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from monitor.redaction import redacted
+from monitor.report.numbers import moment, percent, signed, span
+from monitor.report.words import escape, excerpt
+from monitor.values import Comparison, Estimate, Flip, Outcome, Verdict, Verification, VerifiedSet
+
+__all__ = [
+    "COMPARED",
+    "FLIPPED",
+    "flip_rows",
+    "group_rows",
+    "outcome_sentences",
+    "set_rows",
+    "verification_markdown",
+    "verification_sentences",
+]
+
+COMPARED = ("", ">records", ">old right", ">new right", ">gain", ">turned wrong", ">mended", ">p")
+"""Headings of :func:`set_rows` and :func:`group_rows`; those that start with ``>`` are numbers."""
+
+FLIPPED = ("record", "true", "old", "new", "text")
+"""Headings of :func:`flip_rows`."""
+
+_SETS = {
+    "protected": "protected records",
+    "drifted": "labelled candidates",
+    "random": "of them, drawn at random",
+}
+_HARM = 0.05
+
+
+def _rate(count: int, estimate: Estimate | None) -> str:
+    return "-" if estimate is None else f"{count} ({percent(estimate.value)}; {span(estimate.low, estimate.high)})"
+
+
+def _row(name: str, one: Comparison) -> tuple[str, ...]:
+    return (
+        name,
+        f"{one.records:,}",
+        f"{percent(one.old.value)} ({span(one.old.low, one.old.high)})",
+        f"{percent(one.new.value)} ({span(one.new.low, one.new.high)})",
+        f"{signed(one.gain.value)} ({signed(one.gain.low)} to {signed(one.gain.high)})",
+        _rate(one.negative, one.negative_rate),
+        _rate(one.positive, one.positive_rate),
+        f"{one.p_value:.2g}",
+    )
+
+
+def set_rows(verification: Verification) -> list[tuple[str, ...]]:
+    """One row for each set that has records, under the headings :data:`COMPARED`; intervals are of 95 %."""
+    return [_row(_SETS.get(one.name, one.name), one.overall) for one in verification.sets if one.overall is not None]
+
+
+def group_rows(groups: Sequence[Comparison], most: int = 20) -> list[tuple[str, ...]]:
+    """Classes or segments, the most flipped first; those that did not move at all are left out."""
+    moved = [one for one in groups if one.negative or one.positive]
+    return [_row(one.group.removeprefix("class "), one) for one in moved[:most]]
+
+
+def flip_rows(flips: Sequence[Flip], texts: Mapping[str, str | None], most: int = 20) -> list[tuple[str, ...]]:
+    """Flipped records side by side; ``texts`` by record id, shown redacted and cut."""
+    return [
+        (one.record_id, one.label, one.old, one.new, redacted(texts.get(one.record_id) or "") or "-")
+        for one in flips[:most]
+    ]
+
+
+def verification_sentences(verification: Verification) -> list[str]:
+    """The verdict first, then what was gained, who lost by it, and what these numbers leave out."""
+    held = verification.of("protected")
+    said = [_verdict(verification, held)]
+    said += [_gain(one) for one in verification.sets if one.overall is not None and one.name != "protected"]
+    said += _harmed(held)
+    said += [_left_out(one) for one in verification.sets if one.left_out and one.name != "random"]
+    if verification.ignored:
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in verification.ignored.items())
+        said.append(f"Predictions not used or not understood: {reasons}.")
+    return said
+
+
+def _verdict(verification: Verification, held: VerifiedSet) -> str:
+    one, budget = held.overall, percent(verification.budget, 2).replace(".00", "")
+    if one is None or one.negative_rate is None:
+        return f"Not shown: no protected record could be compared, so nothing is known of the budget of {budget}."
+    seen = (
+        f"of {one.old_right:,} protected records that the old model has right the new one gets {one.negative:,} wrong "
+        f"({percent(one.negative_rate.value, 2)}; 95 %: {percent(one.negative_rate.low, 2)} to {percent(one.negative_rate.high, 2)})"
+    )
+    closing = {
+        Verdict.PASSED: f"The budget is {budget}, and it is shown to be kept.",
+        Verdict.FAILED: f"The budget is {budget}.",
+        Verdict.NOT_SHOWN: _unclear(one, verification.budget, budget),
+    }
+    return f"{verification.verdict.value.capitalize()}: {seen}. {closing[verification.verdict]}"
+
+
+def _unclear(one: Comparison, rate: float, budget: str) -> str:
+    enough = round(5 / rate)
+    if one.old_right >= enough:
+        return f"That is too near the budget of {budget} to tell."
+    return f"These are too few to tell whether the budget of {budget} is kept; some {enough:,} would do."
+
+
+def _gain(one: VerifiedSet) -> str:
+    found = one.overall
+    if found is None:
+        return ""
+    where = {
+        "drifted": "On the labelled candidates of the drift, which were chosen as hard and new",
+        "random": "On the traffic of the drifted windows, as records drawn at random tell",
+    }.get(one.name, f"On {one.name}")
+    gain, ends = found.gain, f"95 %: {signed(found.gain.low)} to {signed(found.gain.high)}"
+    sure = "better" if gain.low > 0 else "worse" if gain.high < 0 else "not surely better or worse"
+    return (
+        f"{where}, the new model has {percent(found.new.value)} right and the old one {percent(found.old.value)}: "
+        f"{signed(gain.value)} ({ends}, {found.records:,} records), {sure}."
+    )
+
+
+def _harmed(held: VerifiedSet) -> list[str]:
+    """Groups that surely lost, over all groups of their kind together (Bonferroni)."""
+    found = []
+    for groups in (held.classes, held.segments):
+        sure = [g for g in groups if g.gain.value < 0 and g.p_value * len(groups) <= _HARM]
+        found += [
+            f"{g.group[:100]} lost: {g.negative:,} of {g.old_right:,} turned wrong, {g.positive:,} mended."
+            for g in sure
+        ]
+    return found
+
+
+def _left_out(one: VerifiedSet) -> str:
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in sorted(one.left_out.items()))
+    return f"Left out of the {_SETS.get(one.name, one.name)}: {reasons}."
+
+
+def outcome_sentences(outcome: Outcome) -> list[str]:
+    """For a ticket's last comment: labels used, accuracy before and after, flips, days from alarm to recovery."""
+    live = outcome.deployment
+    said = [f"Model {live.model} is live since {moment(live.live_at)} UTC, as declared by {live.declared_by}."]
+    said.append(_recovery(outcome))
+    said.append(f"Labels used: {outcome.labels:,}.")
+    for when, found, number in (
+        ("before", outcome.before, outcome.checked_before),
+        ("since", outcome.since, outcome.checked_since),
+    ):
+        if found is not None:
+            records = "record" if number == 1 else "records"
+            said.append(
+                f"Accuracy on traffic {when}: {percent(found.value)} (95 %: {span(found.low, found.high)}, by {number:,} "
+                f"{records} drawn at random)."
+            )
+    if outcome.verification is not None:
+        said.append(_verdict(outcome.verification, outcome.verification.of("protected")))
+        said += [
+            _gain(one)
+            for one in outcome.verification.sets
+            if one.overall is not None
+            and one.name == ("random" if outcome.verification.of("random").overall else "drifted")
+        ]
+    return said
+
+
+def _recovery(outcome: Outcome) -> str:
+    if outcome.alarm_since is None:
+        return "No alarm had been on before it."
+    began = f"The alarm went on at {moment(outcome.alarm_since)} UTC"
+    if outcome.recovered_at is not None:
+        days = (outcome.recovered_at - outcome.alarm_since).total_seconds() / 86_400
+        return f"{began} and the drift was over by {moment(outcome.recovered_at)} UTC, {_days(days)} later."
+    if not outcome.windows or outcome.state is None:
+        return f"{began}; no window has been judged since the model went live."
+    windows = "window" if outcome.windows == 1 else "windows"
+    return f"{began} and is not over: the newest of {outcome.windows:,} {windows} since is {outcome.state.value}."
+
+
+def _days(days: float) -> str:
+    number = f"{days:.0f}" if days >= 9.95 or abs(days - round(days)) < 0.05 else f"{days:.1f}"
+    return f"{number} day" if number == "1" else f"{number} days"
+
+
+def verification_markdown(verification: Verification, texts: Mapping[str, str | None] | None = None) -> str:
+    """The whole verification in Markdown: for a ticket, or the summary of a pipeline; without ``texts``, ids only."""
+    lines = [f"## Refresh of {verification.monitor}: {verification.verdict.value}", ""]
+    lines += [f"- {escape(sentence)}" for sentence in verification_sentences(verification)]
+    lines += ["", *_table(COMPARED, set_rows(verification))]
+    for one in verification.sets[:2]:
+        for title, groups in (("classes", one.classes), ("segments", one.segments)):
+            rows = group_rows(groups)
+            if rows:
+                lines += ["", f"### {_SETS[one.name].capitalize()}: {title} that moved", "", *_table(COMPARED, rows)]
+        rows = flip_rows(one.flips, {})
+        if rows:
+            found = texts or {}
+            shown = [[escape(cell) for cell in row[:4]] + [excerpt(found.get(row[0]))] for row in rows]
+            title = f"### {_SETS[one.name].capitalize()}: flipped records, {len(rows)} of {len(one.flips)}"
+            lines += ["", title, "", *_table(FLIPPED, shown, escaped=True)]
+    return "\n".join([*lines, ""])
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, escaped: bool = False) -> list[str]:
+    marks = ["---:" if head.startswith(">") else "---" for head in heads]
+    shown = [list(row) if escaped else [escape(cell) for cell in row] for row in rows]
+    return [f"| {' | '.join(cells)} |" for cells in ([head.removeprefix(">") for head in heads], marks, *shown)]
