@@ -6,7 +6,7 @@ from monitor import __version__
 from monitor.picture import from_bytes
 from monitor.report.run_page import Source, run_page
 from monitor.store import Store
-from monitor.values import Run
+from monitor.values import Run, Verification
 from monitor.windows import seed_of
 
 __all__ = ["report_of"]
@@ -28,5 +28,12 @@ def report_of(store: Store, run: Run) -> str:
             size=0 if kept is None else len(kept),
             seed=seed_of(run.monitor, run.window),
             version=__version__,
+            verification=_verification(store, run),
+            model=next((one for one in store.deployments(run.monitor) if one.live_at < run.window.end), None),
         )
     )
+
+
+def _verification(store: Store, run: Run) -> Verification | None:
+    """The newest that used labels of this run's window."""
+    return next((one for one in store.verifications(run.monitor) if run.window.start in one.windows), None)

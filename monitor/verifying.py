@@ -30,7 +30,7 @@ from monitor.verification.accuracy import weights_of
 
 __all__ = ["Known", "Predictions", "episode", "known_records", "read_ids", "read_predictions", "verify"]
 
-_NO_PREDICTION = "no {} prediction"
+_NO_NEW, _NO_OLD = "without a new prediction", "without an old prediction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ def verify(
     old, new = predictions
     classes = _classes(reference, known)
     ignored = {
-        f"{side} {reason}": number
+        f"{side}: {reason}": number
         for side, one in (("old", old), ("new", new))
         for reason, number in {**one.ignored, **_unheard_of(one, classes)}.items()
     }
@@ -175,7 +175,7 @@ def verify(
         zip((one.record_id for one in drawn), weights_of([d for one in drawn if (d := one.drawn)]), strict=True)
     )
     random = _compared("random", drawn, predictions, trained_on, weights)
-    missing = held.left_out.get(_NO_PREDICTION.format("new"), 0)
+    missing = held.left_out.get(_NO_NEW, 0)
     says = f"{reference.name}|{made_at.isoformat()}|{old.name}|{new.name}"
     return Verification(
         id=hashlib.sha256(says.encode("utf-8", "replace")).hexdigest()[:16],
@@ -236,14 +236,14 @@ def _compared(
 def _reason(one: Known, old: Mapping[str, str], new: Mapping[str, str], trained_on: Collection[str]) -> str:
     """Why a record is not compared."""
     if one.label is None:
-        return "no label"
+        return "without a label"
     if one.skipped:
         return one.skipped
     if one.record_id in trained_on:
-        return "trained on"
+        return "that it was trained on"
     if one.record_id not in new:
-        return _NO_PREDICTION.format("new")
-    return _NO_PREDICTION.format("old") if one.record_id not in old else ""
+        return _NO_NEW
+    return _NO_OLD if one.record_id not in old else ""
 
 
 def _segments(records: Iterable[Known]) -> list[str]:

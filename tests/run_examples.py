@@ -159,7 +159,9 @@ def verification(monitor: str = "support", **changes: object) -> Verification:
         comparison("class refund"),
         comparison("class lamp", negative=0, negative_rate=None, trust=None, error=None),
     )
-    held = VerifiedSet("protected", {"no new prediction": 2}, comparison(), groups, (comparison("country=DE"),), flips)
+    held = VerifiedSet(
+        "protected", {"without a new prediction": 2}, comparison(), groups, (comparison("country=DE"),), flips
+    )
     told = VerifiedSet(
         "drifted", {"junk": 1}, comparison(), flips=(Flip("r1", "boat", "lamp", "boat", negative=False),)
     )
@@ -174,7 +176,7 @@ def verification(monitor: str = "support", **changes: object) -> Verification:
         budget=0.01,
         verdict=Verdict.FAILED,
         sets=(held, told, VerifiedSet("random")),
-        ignored={"new of other records": 7},
+        ignored={"new: of other records": 7},
         dataset_version=None,
     )
     return replace(made, **changes)

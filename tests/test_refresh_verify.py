@@ -21,6 +21,7 @@ from monitor.values import State, Verdict
 from monitor.wiring import open_shelf
 
 SELECTION = {"budget": 40, "negative_flips": 0.05, "random_share": 0.4, "junk": ["junk"]}
+LEAN = {"selection": SELECTION, "detectors": ["class_balance"]}
 NEW_WORDS = {"boat", "harbour", "sail", "anchor", "wave", "mast", "deck", "rope", "tide", "captain", "hull", "rudder"}
 
 
@@ -185,7 +186,7 @@ def test_nothing_shown_passes_unless_strict(made, drift_monitor, tmp_path):
     assert code == 0
     assert out.startswith("Not shown: of 29 protected records")
     assert "These are too few to tell whether the budget of 5 % is kept; some 100 would do." in out
-    assert f"{len(made[4].protected) - 30} no old prediction" in out
+    assert f"{len(made[4].protected) - 30} without an old prediction" in out
     assert drift_monitor("refresh", "verify", *files, "--strict")[0] == 3
 
 
@@ -198,7 +199,7 @@ def test_new_predictions_that_are_missing_can_hide_flips(made, drift_monitor, tm
     code, out, _ = drift_monitor("refresh", "verify", *files, "--strict")
     assert code == 3
     assert out.startswith("Not shown: ")
-    assert f"{len(protected) // 3} no new prediction" in out
+    assert f"{len(protected) // 3} without a new prediction" in out
 
 
 def test_what_the_model_was_trained_on_proves_nothing(made, drift_monitor, tmp_path):
@@ -209,8 +210,8 @@ def test_what_the_model_was_trained_on_proves_nothing(made, drift_monitor, tmp_p
     write_jsonl(tmp_path / "training.jsonl", [{"id": record} for record in some])
     code, out, _ = drift_monitor("refresh", "verify", *files, "--trained-on", tmp_path / "training.jsonl")
     assert code == 0
-    assert "Left out of the labelled candidates: 1 junk, 20 trained on." in out
-    assert store.verifications("shop")[0].of("drifted").left_out == {"junk": 1, "trained on": 20}
+    assert "Left out of the labelled candidates: 1 junk, 20 that it was trained on." in out
+    assert store.verifications("shop")[0].of("drifted").left_out == {"junk": 1, "that it was trained on": 20}
 
 
 def test_the_half_that_a_gate_was_not_tuned_on(made, drift_monitor, tmp_path):
@@ -249,15 +250,15 @@ def test_bad_rows_are_counted_and_stop_nothing(made, drift_monitor, tmp_path):
     assert code == 0
     found = json.loads(out)
     assert found["ignored"] == {
-        "old of a class that no label knows": 1,
-        "new given again": 4,
-        "new of other records": 2,
-        "new without a class": 1,
-        "new no id": 1,
-        "new contradicting each other": 1,
+        "old: of a class that no label knows": 1,
+        "new: given again": 4,
+        "new: of other records": 2,
+        "new: without a class": 1,
+        "new: no id": 1,
+        "new: contradicting each other": 1,
     }
-    assert found["sets"][0]["left_out"] == {"no new prediction": 1}
-    assert any("2 new of other records" in sentence for sentence in found["sentences"])
+    assert found["sets"][0]["left_out"] == {"without a new prediction": 1}
+    assert any("4 given again, 2 of other records, 1 without a class" in sentence for sentence in found["sentences"])
 
 
 @pytest.mark.parametrize(
@@ -318,7 +319,7 @@ def test_columns_by_other_names_and_whole_numbers_as_classes(made, drift_monitor
 
 def test_the_whole_way_with_predictions_in_sql(tmp_path, database_url, monkeypatch, capsys):
     """Drift, labels, verification from two columns of a table, deployment, recovery: in either kind of database."""
-    _, store, monitor = open_shop(tmp_path, database_url, days=(0, 60, 60, *[0] * 6), selection=SELECTION)
+    _, store, monitor = open_shop(tmp_path, database_url, days=(0, 60, 60, *[0] * 6), **LEAN)
     with store:
         whole_way(tmp_path, database_url, store, monitor, monkeypatch, capsys)
 
@@ -343,7 +344,7 @@ def whole_way(folder, database_url, store, monitor, monkeypatch, capsys):
         {"kind": "sql", "name": name, "url": database_url, "query": f"SELECT id, {column} AS predicted FROM answers"}
         for name, column in (("old", "was"), ("new", "is_now"))
     ]
-    raw = raw_settings(folder, database_url, selection=SELECTION, refresh={"predictions": parts})
+    raw = raw_settings(folder, database_url, refresh={"predictions": parts}, **LEAN)
     (folder / "drift-monitor.yaml").write_text(yaml.safe_dump(raw))
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "250")

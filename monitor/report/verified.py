@@ -78,13 +78,21 @@ def verification_sentences(verification: Verification) -> list[str]:
     said += _harmed(held)
     said += [_left_out(one) for one in verification.sets if one.left_out and one.name != "random"]
     if verification.ignored:
-        reasons = ", ".join(f"{number:,} {reason}" for reason, number in verification.ignored.items())
-        said.append(f"Predictions not used or not understood: {reasons}.")
+        said.append(f"Predictions not used or not understood: {_ignored(verification.ignored)}.")
     return said
 
 
+def _ignored(counts: Mapping[str, int]) -> str:
+    """``old: 1 without a class; new: 7 of other records, 2 given again``."""
+    found: dict[str, list[str]] = {}
+    for key, number in counts.items():
+        side, _, reason = key.partition(": ")
+        found.setdefault(side, []).append(f"{number:,} {reason}")
+    return "; ".join(f"{side}: {', '.join(reasons)}" for side, reasons in found.items())
+
+
 def _verdict(verification: Verification, held: VerifiedSet) -> str:
-    one, budget = held.overall, percent(verification.budget, 2).replace(".00", "")
+    one, budget = held.overall, f"{100 * verification.budget:g} %"
     if one is None or one.negative_rate is None:
         return f"Not shown: no protected record could be compared, so nothing is known of the budget of {budget}."
     seen = (
