@@ -151,10 +151,12 @@ def verify(
     *,
     budget: float,
     made_at: datetime,
-    trained_on: Collection[str] = (),
+    trained_on: Collection[str] | None = None,
     dataset_version: int | None = None,
 ) -> Verification:
     """Both models on the protected and on the drifted records, and whether the new one keeps the budget.
+
+    ``trained_on`` are ids that the new model learnt from, ``None`` when nobody said.
 
     Raises
     ------
@@ -168,13 +170,14 @@ def verify(
         for side, one in (("old", old), ("new", new))
         for reason, number in {**one.ignored, **_unheard_of(one, classes)}.items()
     }
-    held = _compared("protected", known["protected"], predictions, trained_on)
-    told = _compared("drifted", known["drifted"], predictions, trained_on)
+    learnt = trained_on or ()
+    held = _compared("protected", known["protected"], predictions, learnt)
+    told = _compared("drifted", known["drifted"], predictions, learnt)
     drawn = [one for one in known["drifted"] if one.drawn is not None]
     weights = dict(
         zip((one.record_id for one in drawn), weights_of([d for one in drawn if (d := one.drawn)]), strict=True)
     )
-    random = _compared("random", drawn, predictions, trained_on, weights)
+    random = _compared("random", drawn, predictions, learnt, weights)
     missing = held.left_out.get(_NO_NEW, 0)
     says = f"{reference.name}|{made_at.isoformat()}|{old.name}|{new.name}"
     return Verification(
@@ -189,6 +192,7 @@ def verify(
         verdict=judge(held.overall, budget, missing),
         sets=(held, told, random),
         ignored=ignored,
+        held_out=trained_on is not None,
         dataset_version=dataset_version,
     )
 

@@ -29,6 +29,10 @@ FAILED = (
     "Failed: of 80 protected records that the old model has right the new one gets 2 wrong (2.50 %; 95 %: 0.00 % to 6.25 %). "
     "The budget is 1 %."
 )
+LEARNT = (
+    "Nobody said what the new model learnt from: if these candidates are among it, they prove nothing. "
+    "Name its training file with --trained-on."
+)
 GAINED = (
     "On the labelled candidates of the drift, which were chosen as hard and new, the new model has 86 % right and the old one "
     "80 %: +6 % (95 %: 0 % to +12 %, 100 records), not surely better or worse."
@@ -39,10 +43,15 @@ def test_the_sentences_of_a_verification():
     assert verification_sentences(verification()) == [
         FAILED,
         GAINED,
+        LEARNT,
         "Left out of the protected records: 2 without a new prediction.",
         "Left out of the labelled candidates: 1 junk.",
         "Predictions not used or not understood: new: 7 of other records.",
     ]
+
+
+def test_held_out_candidates_need_no_warning():
+    assert not any("learnt" in said for said in verification_sentences(verification(held_out=True)))
 
 
 def first(verdict, **changes):

@@ -155,10 +155,10 @@ def _predictions(one: MonitorSettings, name: str, columns: tuple[str, str], want
         raise SourceError(_in_our_words(str(error))) from error
 
 
-def _trained_on(one: MonitorSettings, path: str | None, column: str) -> set[str]:
+def _trained_on(one: MonitorSettings, path: str | None, column: str) -> set[str] | None:
     part = Part("files", {"path": path}) if path is not None else one.refresh.trained_on
     if part is None:
-        return set()
+        return None
     try:
         return read_ids(_source(part, column, None))
     except SourceError as error:

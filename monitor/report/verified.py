@@ -32,6 +32,7 @@ _SETS = {
     "random": "of them, drawn at random",
 }
 _HARM = 0.05
+_LEARNT = "Nobody said what the new model learnt from: if these candidates are among it, they prove nothing. Name its training file with --trained-on."
 
 
 def _rate(count: int, estimate: Estimate | None) -> str:
@@ -75,6 +76,8 @@ def verification_sentences(verification: Verification) -> list[str]:
     held = verification.of("protected")
     said = [_verdict(verification, held)]
     said += [_gain(one) for one in verification.sets if one.overall is not None and one.name != "protected"]
+    if not verification.held_out and verification.of("drifted").overall is not None:
+        said.append(_LEARNT)
     said += _harmed(held)
     said += [_left_out(one) for one in verification.sets if one.left_out and one.name != "random"]
     if verification.ignored:

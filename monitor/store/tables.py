@@ -278,6 +278,7 @@ verifications = Table(
     _needed("budget", Number),
     _needed("verdict", Words),
     _needed("ignored", Document),
+    _needed("held_out", Boolean),
     _needed("sets", Document),
     Index(None, "monitor", "made_at"),
 )

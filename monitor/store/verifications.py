@@ -19,7 +19,18 @@ __all__ = ["declare", "deployed", "newest", "newest_models", "of_monitor", "save
 
 _v, _f, _d = verifications, flips, deployments
 
-_SAME = ("id", "monitor", "made_at", "reference_version", "dataset_version", "old", "new", "budget", "ignored")
+_SAME = (
+    "id",
+    "monitor",
+    "made_at",
+    "reference_version",
+    "dataset_version",
+    "old",
+    "new",
+    "budget",
+    "ignored",
+    "held_out",
+)
 _FLIP = ("record_id", "label", "old", "new", "negative")
 _ESTIMATES = ("old", "new", "gain", "negative_rate", "positive_rate")
 _DEPLOYED = tuple(_d.c.keys())

@@ -93,6 +93,7 @@ class Verification:
     windows   starts of the drifted windows whose labels were used, oldest first
     budget    share of what the model has right that a refresh may break
     ignored   predictions that were not used, by file and reason
+    held_out  whether it was said what the new model learnt from, so that no such record is counted
     dataset_version  of the training set the new model learnt from, where known
     """
 
@@ -107,6 +108,7 @@ class Verification:
     verdict: Verdict
     sets: tuple[VerifiedSet, ...]
     ignored: Mapping[str, int] = field(default_factory=dict)
+    held_out: bool = False
     dataset_version: int | None = None
 
     def of(self, name: str) -> VerifiedSet:

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("budget", sa.Double(), nullable=False),
         sa.Column("verdict", sa.Text(), nullable=False),
         sa.Column("ignored", sa.JSON(), nullable=False),
+        sa.Column("held_out", sa.Boolean(), nullable=False),
         sa.Column("sets", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_verifications")),
     )
