@@ -59,6 +59,7 @@ class Monitor:
     notifiers: Mapping[str, Notifier]
     notify_pause: timedelta
     settings: str
+    audit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,7 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
         notifiers={part.name: plugins.build("notifiers", part.kind, part.options) for part in monitor.notify},
         notify_pause=monitor.notify_pause,
         settings=monitor.fingerprint(),
+        audit=monitor.selection.audit,
     )
 
 

@@ -76,6 +76,11 @@ class SelectionSettings(Model):
         [Part("drift_cover")], min_length=1, description="what fills it once labels of the same drift have come in"
     )
     random_share: float = Field(0.1, ge=0, le=1, description="part of the batch that is drawn at random")
+    audit: int = Field(
+        0,
+        ge=0,
+        description="records of each window without a ticket that are drawn at random to be labelled, so that accuracy on production is known in calm times too",
+    )
     near_duplicate: float = Field(0.97, gt=0, le=1, description="records with this cosine or more count as one")
     bandwidth: float = Field(0.1, gt=0, description="how near traffic counts as the same, in units of cosine")
     junk: list[str] = Field(["junk"], description="labels that mean: none of the model's business; never trained on")
