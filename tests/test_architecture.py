@@ -64,7 +64,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "desk": ({"values", "decide", "past", "picture", "store"} | PARTS, set()),
     "by_name": ({"errors"}, set()),
     "user_model": ({"errors", "by_name"}, set()),
-    "answers": ({"values", "desk", "selection"}, {"numpy", "pyarrow"}),
+    "answers": ({"values", "desk", "selection", "verification"}, {"numpy", "pyarrow"}),
     "refreshing": (
         {"values", "errors", "desk", "answers", "sampling", "selection", "embedders", "whole_files"},
         {"numpy", "pyarrow"},

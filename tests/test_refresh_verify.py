@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +16,7 @@ import yaml
 from shop import DAY, FIRST, desk, open_shop, raw_settings, window, write_jsonl
 
 from monitor.cli import main
+from monitor.config import load
 from monitor.pipeline import run_window
 from monitor.selection.mixture import RANDOM
 from monitor.store import labels as label_rows
@@ -390,6 +393,19 @@ def whole_way(folder, database_url, store, monitor, monkeypatch, capsys):
     code, out, _ = run("models", "list")
     assert code == 0
     assert "Model desk-2 is live since 2026-03-04 UTC, as declared by anna." in out
+
+
+def test_the_example_of_the_manual_is_valid(tmp_path):
+    page = (Path(__file__).resolve().parents[1] / "docs" / "refresh.md").read_text(encoding="utf-8")
+    (example,) = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(refresh:.*?)```", page, re.DOTALL))
+    (tmp_path / "db").write_text("secret\n")
+    for part in example["refresh"]["predictions"]:
+        part["password_file"] = str(tmp_path / "db")
+    raw = raw_settings(tmp_path, selection=SELECTION, **example)
+    (tmp_path / "drift-monitor.yaml").write_text(yaml.safe_dump(raw))
+    (one,) = load(tmp_path / "drift-monitor.yaml").monitors
+    assert [part.name for part in one.refresh.predictions] == ["old", "new"]
+    assert one.refresh.trained_on.kind == "files"
 
 
 # --- models -------------------------------------------------------------------------------------------------------------

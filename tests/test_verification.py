@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -189,6 +191,22 @@ def test_the_rule_tells_harmless_from_harmful(budget):
     chance = {rate: stats.binom.pmf(counts[: right // 4], right, rate) @ failing for rate in (budget / 3, 2 * budget)}
     assert chance[budget / 3] < 0.03
     assert chance[2 * budget] > 0.9
+
+
+def test_the_table_for_owners_says_how_often_a_refresh_fails():
+    """docs/refresh.md, held against the rule itself."""
+    page = (Path(__file__).resolve().parents[1] / "docs" / "refresh.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| ([\d.]+) % \| ([\d,]+) \| ([\d.]+) % \| ([\d.]+) % \| ([\d.]+) % \| ([\d.]+) % \|$", page, re.MULTILINE
+    )
+    assert len(rows) == 3
+    for budget, records, *failing in rows:
+        rate, right = float(budget) / 100, needed(float(budget) / 100)
+        assert int(records.replace(",", "")) == right
+        for said, times in zip(failing, (1 / 3, 1, 2, 3), strict=True):
+            digits = len(said.partition(".")[2])
+            chance = stats.binom.sf(np.floor(right * rate), right, times * rate)
+            assert round(100 * chance, digits) == float(said), (budget, times)
 
 
 # --- sets ---------------------------------------------------------------------------------------------------------------

@@ -148,7 +148,7 @@ def _told(run: Run, found: Prospect) -> dict[str, object]:
         "window_start": run.window.start.isoformat(),
         "reference_version": run.reference_version,
         "labels": len(found.additions.ids),
-        "audit": None if found.audit is None else {**asdict(found.audit), "accuracy": found.audit.accuracy},
+        "audit": None if found.audit is None else asdict(found.audit),
         "gain": expected.gain,
         "bonus": expected.bonus,
         **verdicts,
