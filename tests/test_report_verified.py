@@ -12,11 +12,11 @@ from starlette.testclient import TestClient
 from test_report_html import EMOJI, NASTY, RTL, page_of
 
 from monitor.report.verified import (
-    COMPARED,
+    GROUPED,
     flip_rows,
     group_rows,
     outcome_sentences,
-    set_rows,
+    set_table,
     verification_markdown,
     verification_sentences,
 )
@@ -131,23 +131,33 @@ def test_the_sentence_on_recovery(changes, said):
     assert outcome_sentences(outcome(verification=None, before=None, **changes))[1].endswith(said)
 
 
-def test_rows_have_a_cell_for_each_heading():
-    (held, told) = set_rows(verification())
-    assert len(held) == len(COMPARED)
-    assert held == (
-        "protected records",
-        "100",
-        "80 % (75 % to 88 %)",
-        "86 % (81 % to 94 %)",
-        "+6 % (0 % to +12 %)",
-        "2 (2.5 %; 0 % to 6.2 %)",
-        "8 (40 %; 25 % to 50 %)",
-        "0.11",
-    )
-    assert told[0] == "labelled candidates"
+def test_the_table_has_a_column_for_each_set_and_a_row_for_each_measure():
+    heads, rows = set_table(verification())
+    assert heads == ("", ">protected records", ">labelled candidates")
+    assert rows == [
+        (name, said, said)
+        for name, said in (
+            ("records", "100"),
+            ("old model right", "80 % (75 % to 88 %)"),
+            ("new model right", "86 % (81 % to 94 %)"),
+            ("gain", "+6 % (0 % to +12 %)"),
+            ("turned wrong, of those right", "2 (2.5 %; 0 % to 6.2 %)"),
+            ("mended, of those wrong", "8 (40 %; 25 % to 50 %)"),
+            ("still right, of those right (trust)", "97.50 %"),
+            ("wrong before too, of those wrong now", "86 %"),
+            ("McNemar's p", "0.11"),
+        )
+    ]
+    unknown = comparison(negative_rate=None, positive_rate=None, trust=None, error=None)
+    _, rows = set_table(verification(sets=(VerifiedSet("protected", overall=unknown),)))
+    assert [row[1] for row in rows[4:8]] == ["-"] * 4
+
+
+def test_groups_that_did_not_move_are_left_out():
     groups = [comparison("class refund"), comparison("class calm", negative=0, positive=0)]
-    assert [row[0] for row in group_rows(groups)] == ["refund"]
-    assert group_rows([comparison("class x", negative_rate=None)])[0][5] == "-"
+    (row,) = group_rows(groups)
+    assert len(row) == len(GROUPED)
+    assert row[:5] == ("refund", "100", "80 %", "86 %", "+6 % (0 % to +12 %)")
 
 
 def test_flipped_texts_are_shown_redacted_and_cut():
@@ -165,7 +175,7 @@ def test_markdown_holds_no_markup_of_the_records(words):
     held = VerifiedSet("protected", overall=comparison(), classes=(comparison(f"class {words}"),), flips=flips)
     text = verification_markdown(verification(sets=(held,), old=words), {words: words})
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.replace("\\|", "").count("|") for line in rows} == {len(COMPARED) + 1, 6}
+    assert {line.replace("\\|", "").count("|") for line in rows} == {3, len(GROUPED) + 1, 6}
     assert "<script" not in text.replace("\\<", "")
     assert "@everyone" not in text
 
@@ -178,7 +188,8 @@ def test_the_report_of_a_run_has_the_refresh_that_learnt_from_it():
         assert sentence in page.text
     for words in (
         "held against the one before it on 2026-01-05 00:00: old against candidate.parquet",
-        "protected records 100 80 % (75 % to 88 %) 86 % (81 % to 94 %)",
+        "still right, of those right (trust) 97.50 % 97.50 %",
+        "refund 100 80 % 86 % +6 % (0 % to +12 %) 2 (2.5 %; 0 % to 6.2 %)",
         "Protected: classes that moved",
         "Protected: segments that moved",
         "p1 refund refund lamp -",

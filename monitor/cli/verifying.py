@@ -25,11 +25,11 @@ from monitor.cli.console import (
 from monitor.cli.reference import load_reference
 from monitor.errors import ConfigError, SourceError
 from monitor.report.verified import (
-    COMPARED,
     FLIPPED,
+    GROUPED,
     flip_rows,
     group_rows,
-    set_rows,
+    set_table,
     verification_markdown,
     verification_sentences,
 )
@@ -198,10 +198,10 @@ def _texts(reference: Reference, runs: list[Run]) -> dict[str, str | None]:
 def _show(found: Verification, texts: dict[str, str | None]) -> None:
     for sentence in verification_sentences(found):
         stdout.print(sentence, soft_wrap=True, markup=False)
-    table(f"{found.monitor}: {found.old} against {found.new}", COMPARED, set_rows(found))
+    table(f"{found.monitor}: {found.old} against {found.new}", *set_table(found))
     for one in found.sets[:2]:
         for what, groups in (("classes", one.classes), ("segments", one.segments)):
             if rows := group_rows(groups, _LISTED):
-                table(f"{one.name}: {what} that moved", COMPARED, rows)
+                table(f"{one.name}: {what} that moved", GROUPED, rows)
         if rows := flip_rows(one.flips, texts, _LISTED):
             table(f"{one.name}: flipped records, {len(rows)} of {len(one.flips)}, broken ones first", FLIPPED, rows)

@@ -12,7 +12,7 @@ from monitor.redaction import redacted
 from monitor.report.numbers import moment, percent, short, signed, span
 from monitor.report.tables import changes_of, class_shares, data_quality, measured, segment_states
 from monitor.report.timeline import SERIES, state_of, timeline
-from monitor.report.verified import COMPARED, FLIPPED, flip_rows, group_rows, set_rows, verification_sentences
+from monitor.report.verified import FLIPPED, GROUPED, flip_rows, group_rows, set_table, verification_sentences
 from monitor.report.words import expected_lines
 from monitor.values import Candidate, Cause, Deployment, Run, Verification, VerifiedSet
 
@@ -188,8 +188,7 @@ def _refresh(found: Verification, picture: Picture | None) -> dict[str, Any]:
         "made": moment(found.made_at),
         "files": f"{found.old} against {found.new}"[:200],
         "sentences": verification_sentences(found),
-        "heads": COMPARED,
-        "rows": set_rows(found),
+        "table": set_table(found),
         "parts": [part for one in found.sets[:2] for part in _moved(one, picture)],
     }
 
@@ -197,8 +196,8 @@ def _refresh(found: Verification, picture: Picture | None) -> dict[str, Any]:
 def _moved(one: VerifiedSet, picture: Picture | None) -> list[dict[str, Any]]:
     texts = {} if picture is None else {picture.ids[row]: text for row, text in picture.texts.items()}
     parts = [
-        ("classes that moved", COMPARED, group_rows(one.classes, _LISTED)),
-        ("segments that moved", COMPARED, group_rows(one.segments, _LISTED)),
+        ("classes that moved", GROUPED, group_rows(one.classes, _LISTED)),
+        ("segments that moved", GROUPED, group_rows(one.segments, _LISTED)),
         ("flipped records, broken ones first", FLIPPED, flip_rows(one.flips, texts, _LISTED)),
     ]
     return [{"title": f"{one.name}: {title}", "heads": heads, "rows": rows} for title, heads, rows in parts if rows]

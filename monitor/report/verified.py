@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from monitor.redaction import redacted
 from monitor.report.numbers import moment, percent, signed, span
@@ -10,18 +10,18 @@ from monitor.report.words import escape, excerpt
 from monitor.values import Comparison, Estimate, Flip, Outcome, Verdict, Verification, VerifiedSet
 
 __all__ = [
-    "COMPARED",
     "FLIPPED",
+    "GROUPED",
     "flip_rows",
     "group_rows",
     "outcome_sentences",
-    "set_rows",
+    "set_table",
     "verification_markdown",
     "verification_sentences",
 ]
 
-COMPARED = ("", ">records", ">old right", ">new right", ">gain", ">turned wrong", ">mended", ">p")
-"""Headings of :func:`set_rows` and :func:`group_rows`; those that start with ``>`` are numbers."""
+GROUPED = ("", ">records", ">old", ">new", ">gain, 95 %", ">turned wrong, 95 %", ">mended, 95 %", ">p")
+"""Headings of :func:`group_rows`; those that start with ``>`` are numbers."""
 
 FLIPPED = ("record", "true", "old", "new", "text")
 """Headings of :func:`flip_rows`."""
@@ -39,28 +39,48 @@ def _rate(count: int, estimate: Estimate | None) -> str:
     return "-" if estimate is None else f"{count} ({percent(estimate.value)}; {span(estimate.low, estimate.high)})"
 
 
-def _row(name: str, one: Comparison) -> tuple[str, ...]:
-    return (
-        name,
-        f"{one.records:,}",
-        f"{percent(one.old.value)} ({span(one.old.low, one.old.high)})",
-        f"{percent(one.new.value)} ({span(one.new.low, one.new.high)})",
-        f"{signed(one.gain.value)} ({signed(one.gain.low)} to {signed(one.gain.high)})",
-        _rate(one.negative, one.negative_rate),
-        _rate(one.positive, one.positive_rate),
-        f"{one.p_value:.2g}",
+def set_table(verification: Verification) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Headings, one for each set that has records, and a row for each measure; intervals are of 95 %."""
+    there = [(_SETS.get(one.name, one.name), one.overall) for one in verification.sets if one.overall is not None]
+    measures: tuple[tuple[str, Callable[[Comparison], str]], ...] = (
+        ("records", lambda one: f"{one.records:,}"),
+        ("old model right", lambda one: _estimate(one.old)),
+        ("new model right", lambda one: _estimate(one.new)),
+        ("gain", lambda one: _gained(one.gain)),
+        ("turned wrong, of those right", lambda one: _rate(one.negative, one.negative_rate)),
+        ("mended, of those wrong", lambda one: _rate(one.positive, one.positive_rate)),
+        ("still right, of those right (trust)", lambda one: "-" if one.trust is None else percent(one.trust, 2)),
+        ("wrong before too, of those wrong now", lambda one: "-" if one.error is None else percent(one.error, 0)),
+        ("McNemar's p", lambda one: f"{one.p_value:.2g}"),
     )
+    rows = [(name, *(show(one) for _, one in there)) for name, show in measures]
+    return ("", *(f">{name}" for name, _ in there)), rows
 
 
-def set_rows(verification: Verification) -> list[tuple[str, ...]]:
-    """One row for each set that has records, under the headings :data:`COMPARED`; intervals are of 95 %."""
-    return [_row(_SETS.get(one.name, one.name), one.overall) for one in verification.sets if one.overall is not None]
+def _estimate(one: Estimate) -> str:
+    return f"{percent(one.value)} ({span(one.low, one.high)})"
+
+
+def _gained(one: Estimate) -> str:
+    return f"{signed(one.value)} ({signed(one.low)} to {signed(one.high)})"
 
 
 def group_rows(groups: Sequence[Comparison], most: int = 20) -> list[tuple[str, ...]]:
-    """Classes or segments, the most flipped first; those that did not move at all are left out."""
+    """Classes or segments, the most flipped first, under :data:`GROUPED`; those that did not move at all are left out."""
     moved = [one for one in groups if one.negative or one.positive]
-    return [_row(one.group.removeprefix("class "), one) for one in moved[:most]]
+    return [
+        (
+            one.group.removeprefix("class "),
+            f"{one.records:,}",
+            percent(one.old.value),
+            percent(one.new.value),
+            _gained(one.gain),
+            _rate(one.negative, one.negative_rate),
+            _rate(one.positive, one.positive_rate),
+            f"{one.p_value:.2g}",
+        )
+        for one in moved[:most]
+    ]
 
 
 def flip_rows(flips: Sequence[Flip], texts: Mapping[str, str | None], most: int = 20) -> list[tuple[str, ...]]:
@@ -199,12 +219,12 @@ def verification_markdown(verification: Verification, texts: Mapping[str, str | 
     """The whole verification in Markdown: for a ticket, or the summary of a pipeline; without ``texts``, ids only."""
     lines = [f"## Refresh of {verification.monitor}: {verification.verdict.value}", ""]
     lines += [f"- {escape(sentence)}" for sentence in verification_sentences(verification)]
-    lines += ["", *_table(COMPARED, set_rows(verification))]
+    lines += ["", *_table(*set_table(verification))]
     for one in verification.sets[:2]:
         for title, groups in (("classes", one.classes), ("segments", one.segments)):
             rows = group_rows(groups)
             if rows:
-                lines += ["", f"### {_SETS[one.name].capitalize()}: {title} that moved", "", *_table(COMPARED, rows)]
+                lines += ["", f"### {_SETS[one.name].capitalize()}: {title} that moved", "", *_table(GROUPED, rows)]
         rows = flip_rows(one.flips, {})
         if rows:
             found = texts or {}
