@@ -148,6 +148,9 @@ def test_the_table_has_a_column_for_each_set_and_a_row_for_each_measure():
             ("McNemar's p", "0.11"),
         )
     ]
+    nearly = comparison(old=Estimate(221 / 222, 0.979, 1.0))
+    _, rows = set_table(verification(sets=(VerifiedSet("protected", overall=nearly),)))
+    assert rows[1][1] == "99.5 % (97.9 % to 100 %)", "not perfect"
     unknown = comparison(negative_rate=None, positive_rate=None, trust=None, error=None)
     _, rows = set_table(verification(sets=(VerifiedSet("protected", overall=unknown),)))
     assert [row[1] for row in rows[4:8]] == ["-"] * 4

@@ -58,7 +58,12 @@ def set_table(verification: Verification) -> tuple[tuple[str, ...], list[tuple[s
 
 
 def _estimate(one: Estimate) -> str:
-    return f"{percent(one.value)} ({span(one.low, one.high)})"
+    return f"{_right(one.value)} ({_right(one.low)} to {_right(one.high)})"
+
+
+def _right(share: float) -> str:
+    """An accuracy, with a decimal where rounding would make it perfect."""
+    return percent(share, 1) if 0.95 < share < 1 else percent(share)
 
 
 def _gained(one: Estimate) -> str:
@@ -72,8 +77,8 @@ def group_rows(groups: Sequence[Comparison], most: int = 20) -> list[tuple[str, 
         (
             one.group.removeprefix("class "),
             f"{one.records:,}",
-            percent(one.old.value),
-            percent(one.new.value),
+            _right(one.old.value),
+            _right(one.new.value),
             _gained(one.gain),
             _rate(one.negative, one.negative_rate),
             _rate(one.positive, one.positive_rate),
@@ -148,7 +153,7 @@ def _gain(one: VerifiedSet) -> str:
     gain, ends = found.gain, f"95 %: {signed(found.gain.low)} to {signed(found.gain.high)}"
     sure = "better" if gain.low > 0 else "worse" if gain.high < 0 else "not surely better or worse"
     return (
-        f"{where}, the new model has {percent(found.new.value)} right and the old one {percent(found.old.value)}: "
+        f"{where}, the new model has {_right(found.new.value)} right and the old one {_right(found.old.value)}: "
         f"{signed(gain.value)} ({ends}, {found.records:,} records), {sure}."
     )
 
@@ -183,7 +188,7 @@ def outcome_sentences(outcome: Outcome) -> list[str]:
         if found is not None:
             records = "record" if number == 1 else "records"
             said.append(
-                f"Accuracy on traffic {when}: {percent(found.value)} (95 %: {span(found.low, found.high)}, by {number:,} "
+                f"Accuracy on traffic {when}: {_right(found.value)} (95 %: {_right(found.low)} to {_right(found.high)}, by {number:,} "
                 f"{records} drawn at random)."
             )
     if outcome.verification is not None:
