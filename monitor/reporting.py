@@ -36,4 +36,6 @@ def report_of(store: Store, run: Run) -> str:
 
 def _verification(store: Store, run: Run) -> Verification | None:
     """The newest that used labels of this run's window."""
-    return next((one for one in store.verifications(run.monitor) if run.window.start in one.windows), None)
+    every = store.verifications(run.monitor, with_flips=False)
+    found = next((one.id for one in every if run.window.start in one.windows), None)
+    return None if found is None else store.verification(found)

@@ -25,6 +25,8 @@ def test_a_verification_comes_back_as_it_was(store):
     assert store.verification(first.id) == first
     assert list(store.verifications("support")) == [second, first]
     assert list(store.verifications("support", limit=1)) == [second]
+    (bare,) = store.verifications("support", limit=1, with_flips=False)
+    assert bare == replace(second, sets=tuple(replace(one, flips=()) for one in second.sets))
     assert (store.verification("none"), list(store.verifications("sales"))) == (None, [])
     store.register_monitor("support", settings="s", period=WEEK, now=START)
     (seen,) = store.overview()

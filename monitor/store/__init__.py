@@ -341,10 +341,10 @@ class Store:
         with self._database.read() as connection:
             return verified.verification(connection, which)
 
-    def verifications(self, monitor: str, limit: int = 100) -> Sequence[Verification]:
+    def verifications(self, monitor: str, limit: int = 100, *, with_flips: bool = True) -> Sequence[Verification]:
         """Verifications of a monitor, newest first."""
         with self._database.read() as connection:
-            return verified.of_monitor(connection, monitor, limit)
+            return verified.of_monitor(connection, monitor, limit, with_flips=with_flips)
 
     def declare_live(self, deployment: Deployment) -> None:
         """Keep that a model went live; :class:`StoreError` when another did at the same moment."""

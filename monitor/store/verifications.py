@@ -66,10 +66,11 @@ def verification(connection: Connection, which: str) -> Verification | None:
     return next(iter(_whole(connection, connection.execute(sa.select(_v).where(_v.c.id == which)))), None)
 
 
-def of_monitor(connection: Connection, monitor: str, limit: int) -> list[Verification]:
+def of_monitor(connection: Connection, monitor: str, limit: int, *, with_flips: bool = True) -> list[Verification]:
     """Newest first."""
     query = sa.select(_v).where(_v.c.monitor == monitor).order_by(_v.c.made_at.desc(), _v.c.id).limit(limit)
-    return _whole(connection, connection.execute(query))
+    found = connection.execute(query)
+    return _whole(connection, found) if with_flips else [_value(row, {}) for row in found]
 
 
 def newest(connection: Connection) -> dict[str, Verification]:
