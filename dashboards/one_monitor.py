@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from boards import annotation, board
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models.common import LegendPlacement
-from outcome import HIGH, LOW, NO_RUN, quality, refresh, trust, what
+from outcome import HIGH, LOW, NO_RUN, live, quality, refresh, trust, what
 from parts import (
     BLUE,
     GREEN,
@@ -68,6 +68,7 @@ def one_monitor() -> dashboard.Dashboard:
         ("What drifted", what()),
         ("Data quality", quality()),
         ("Refresh: tickets, labels and what they bring", refresh()),
+        ("What refreshes have brought", live()),
         ("Trust: does the test keep its word", trust()),
     )
     for title, panels in parts:

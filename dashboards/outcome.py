@@ -1,9 +1,10 @@
-"""The lower half of Monitor: what drifted, whether the data is sound, what a refresh would bring, whether the test keeps its word."""
+"""The lower half of Monitor: what drifted, whether the data is sound, what a refresh would bring and did, whether the test keeps its word."""
 
 from __future__ import annotations
 
 from parts import (
     BLUE,
+    GREEN,
     GREY,
     RED,
     YELLOW,
@@ -17,11 +18,13 @@ from parts import (
     rows_of,
     timeline,
 )
-from queries import limit, newest, since
+from queries import limit, newest, since, verdict_code
 
-__all__ = ["HIGH", "LOW", "NO_RUN", "quality", "refresh", "trust", "what"]
+__all__ = ["HIGH", "LOW", "NO_RUN", "live", "quality", "refresh", "trust", "what"]
 
 NO_RUN = "No verdict yet"
+NOT_VERIFIED = "No refresh verified yet"
+NO_MODEL = "No model declared live yet"
 LOW, HIGH = "95 % interval, from", "95 % interval"
 
 
@@ -170,6 +173,113 @@ def _expected(title: str, told: str, metric: str) -> object:
         overrides={**band(LOW, HIGH), "expected": {"color": {"mode": "fixed", "fixedColor": BLUE}}},
         minimum=None,
     )
+
+
+def live() -> list[object]:
+    """What refreshes have brought: verified, live, and what production says."""
+    verified = {
+        str(code): look for code, look in enumerate((("passed", GREEN), ("not shown", YELLOW), ("failed", RED)))
+    }
+    return [
+        number(
+            "Refresh verified",
+            "Whether the newest refresh keeps the budget of negative flips on protected records. Not shown: too few records to tell. "
+            "drift-monitor refresh verify shows who lost by it.",
+            "none",
+            Query(verdict_code()),
+            empty=NOT_VERIFIED,
+            width=3,
+            height=8,
+            mappings=painted(verified),
+            fill=True,
+        ),
+        rows_of(
+            "Old against new",
+            "The newest verification: accuracy of both models on protected records, on the labelled candidates, and on those of them that were drawn at "
+            "random; and the share of what the old model had right that the new one breaks.",
+            (
+                Column("set", "Records"),
+                Column("Value #A", "Old", "percentunit", width=75, looks={"decimals": 1}),
+                Column("Value #B", "New", "percentunit", width=75, looks={"decimals": 1}),
+                Column("Value #C", "Broken", "percentunit", width=80, looks={"decimals": 2}),
+                Column("Value #D", "Mended", "percentunit", width=85, looks={"decimals": 1}),
+            ),
+            *(Query(newest("verified_accuracy_ratio", "set", where=f'model="{model}"')) for model in ("old", "new")),
+            *(Query(newest(f"{kind}_flips_ratio", "set", where='bound="value"')) for kind in ("negative", "positive")),
+            empty=NOT_VERIFIED,
+            width=9,
+            left_out=("monitor",),
+        ),
+        lines(
+            "Negative flips, against the budget",
+            "Share of what the old model had right on protected records that the new one has wrong, with its 95 % interval. Dashed red: what the owner allows.",
+            "percentunit",
+            Query(newest("negative_flips_ratio", where='set="protected",bound="low"'), LOW),
+            Query(newest("negative_flips_ratio", where='set="protected",bound="high"'), HIGH),
+            Query(newest("negative_flips_ratio", where='set="protected",bound="value"'), "broken"),
+            Query(newest("negative_flips_budget_ratio"), "budget"),
+            empty=NOT_VERIFIED,
+            width=6,
+            overrides={
+                **band(LOW, HIGH),
+                "broken": {"color": {"mode": "fixed", "fixedColor": BLUE}},
+                "budget": dashed(RED),
+            },
+        ),
+        lines(
+            "Accuracy on production",
+            "Share of traffic that the model in production has right, by records drawn at random that have a label, with the 95 % interval: an unbiased "
+            "estimate over the newest windows that have any.",
+            "percentunit",
+            Query(newest("production_accuracy_ratio", where='bound="low"'), LOW),
+            Query(newest("production_accuracy_ratio", where='bound="high"'), HIGH),
+            Query(newest("production_accuracy_ratio", where='bound="value"'), "right"),
+            empty="No random record has a label yet",
+            width=6,
+            overrides={**band(LOW, HIGH), "right": {"color": {"mode": "fixed", "fixedColor": BLUE}}},
+        ),
+        rows_of(
+            "Live model",
+            "The model that was declared live last (drift-monitor models deploy), and how many labels came in for it.",
+            (
+                Column("model", "Model"),
+                Column("Value #A", "Live", "dateTimeFromNow", width=130),
+                Column("Value #B", "Labels", "none", width=90),
+            ),
+            Query(_live("model_live_timestamp_seconds", " * 1000")),
+            Query(_live("refresh_labels")),
+            empty=NO_MODEL,
+            width=8,
+            height=4,
+            left_out=("monitor",),
+        ),
+        number(
+            "From alarm to recovery",
+            "Time from the last alarm before the model went live to the first stable window.",
+            "s",
+            Query(newest("refresh_recovery_seconds")),
+            empty="Not over, or no model declared",
+            width=6,
+            decimals=1,
+        ),
+        number(
+            "Accuracy before and since",
+            "Share of traffic that the models before and since have right, by records drawn at random.",
+            "percentunit",
+            *(
+                Query(newest("refresh_accuracy_ratio", where=f'bound="value",period="{when}"'), when)
+                for when in ("before", "since")
+            ),
+            empty=NO_MODEL,
+            width=10,
+            decimals=1,
+        ),
+    ]
+
+
+def _live(metric: str, times: str = "") -> str:
+    """A number of the model that is live, with its name."""
+    return f"{newest('model_info', 'model')} * on (monitor) group_left () {newest(metric)}{times}"
 
 
 def trust() -> list[object]:

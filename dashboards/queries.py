@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["CODE", "STATES", "left_of_budget", "limit", "newest", "owner", "raised", "since", "state_code"]
+__all__ = [
+    "CODE",
+    "STATES",
+    "left_of_budget",
+    "limit",
+    "newest",
+    "owner",
+    "raised",
+    "since",
+    "state_code",
+    "verdict_code",
+]
 
 STATES = {
     "stable": "green",
@@ -39,6 +50,13 @@ def state_code() -> str:
     each = {n: newest("state", where=f'state="{state}"') for state, n in CODE.items()}
     coded = " or ".join(f'label_replace({held} * {n}, "state", "{n}", "", "")' for n, held in each.items())
     return f"max by (monitor) ({coded})"
+
+
+def verdict_code() -> str:
+    """Verdict on the newest refresh as a number: 0 passed, 1 not shown, 2 failed."""
+    each = (newest("verification_verdict", where=f'verdict="{name}"') for name in ("not shown", "failed"))
+    undecided, failed = each
+    return f"{undecided} + 2 * {failed}"
 
 
 def owner() -> str:

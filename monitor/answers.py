@@ -9,9 +9,8 @@ import pyarrow as pa
 
 from monitor.desk import Desk, Monitor
 from monitor.selection import Answers
-from monitor.selection.flips import rate_interval
-from monitor.selection.mixture import RANDOM
 from monitor.values import SEGMENT_PREFIX, Candidate, Dataset, Estimate, Reference, record_schema
+from monitor.verification import running_accuracy
 
 __all__ = ["Audit", "answers_of", "as_dataset", "audit_of"]
 
@@ -27,32 +26,33 @@ def answers_of(monitor: Monitor, reference: Reference, desk: Desk) -> Answers | 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """How the model did on records drawn at random from windows that drifted: an unbiased view of it on that traffic.
+    """How the model in production did on records drawn at random: an unbiased view of it on the traffic of their windows.
 
-    right  of ``told``, those whose label is what the model had predicted
-    junk   further ones that were called junk
+    right     of ``told``, those whose label is what the model had predicted
+    junk      further ones that were called junk
+    accuracy  share of traffic that was right, with its 95 % interval: windows weigh by their records
     """
 
     right: int
     told: int
     junk: int
-
-    @property
-    def accuracy(self) -> Estimate:
-        """Share that was right, with its 95 % interval."""
-        return rate_interval(self.right, self.told)
+    accuracy: Estimate
 
 
 def audit_of(monitor: Monitor, reference: Reference, desk: Desk) -> Audit | None:
-    """Labels of the random share that the reference does not hold yet; ``None`` when there are none with a prediction."""
+    """Labels of random records that the reference does not hold yet, since the model went live; ``None`` when there are none."""
     known = set(reference.everything.ids)
+    models = desk.store.deployments(monitor.name)
     drawn = [
-        c
-        for c in desk.store.labelled_candidates(monitor.name, embedder=reference.embedder)
-        if c.strategy == RANDOM and c.predicted is not None and c.record_id not in known
+        one
+        for one in desk.store.checked(monitor.name)
+        if one.record_id not in known and (not models or one.at >= models[0].live_at)
     ]
-    told = [c for c in drawn if c.label not in monitor.junk]
-    return Audit(sum(c.label == c.predicted for c in told), len(told), len(drawn) - len(told)) if drawn else None
+    if not drawn:
+        return None
+    accuracy, told = running_accuracy(drawn, monitor.junk)
+    right = sum(one.label == one.predicted for one in drawn if one.label not in monitor.junk)
+    return Audit(right, told, len(drawn) - told, accuracy or Estimate(0.0, 0.0, 1.0))
 
 
 def as_dataset(found: list[Candidate], reference: Reference) -> Dataset:

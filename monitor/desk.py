@@ -63,6 +63,7 @@ class Monitor:
     allowed: float
     settings: str
     pages: str = ""
+    audit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from monitor.logs import fields, unforeseen
 from monitor.looks import counts_before, look, standing
 from monitor.publish import publish_pending, wishes
 from monitor.sampling import draw
+from monitor.selection.audit import audited
 from monitor.selection.batch import propose
 from monitor.store import Past
 from monitor.values import Cause, Counts, Decision, Measurement, Run, RunStatus, State, Window
@@ -135,6 +136,8 @@ def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> tuple[Run, P
             pool = monitor.mixture.pool(reference, current, rng, answers)
             candidates, refresh = propose(monitor.mixture, pool, monitor.budget, monitor.negative_flips, rng)
             run = replace(run, candidates=candidates, refresh=refresh)
+        elif monitor.audit:
+            run = replace(run, candidates=audited(current, monitor.audit, rng))
     with steps("draw"):
         picture = illustrate(monitor, run, reference, current, rng)
     return replace(run, status=RunStatus.DONE, finished_at=desk.clock()), back.past, picture

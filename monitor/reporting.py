@@ -9,7 +9,7 @@ from monitor.logs import fields, unforeseen
 from monitor.picture import from_bytes
 from monitor.report.run_page import Source, run_page
 from monitor.store import Store
-from monitor.values import Run
+from monitor.values import Run, Verification
 from monitor.windows import seed_of
 
 __all__ = ["report_of", "report_or_none"]
@@ -41,5 +41,14 @@ def report_of(store: Store, run: Run) -> str:
             size=0 if kept is None else len(kept),
             seed=seed_of(run.monitor, run.window),
             version=__version__,
+            verification=_verification(store, run),
+            model=next((one for one in store.deployments(run.monitor) if one.live_at < run.window.end), None),
         )
     )
+
+
+def _verification(store: Store, run: Run) -> Verification | None:
+    """The newest that used labels of this run's window."""
+    every = store.verifications(run.monitor, with_flips=False)
+    found = next((one.id for one in every if run.window.start in one.windows), None)
+    return None if found is None else store.verification(found)

@@ -33,6 +33,7 @@ from monitor.values import SEGMENT_PREFIX, Counts, Dataset, MonitorTerms, Refere
 
 __all__ = [
     "build_reference",
+    "classes_source",
     "embedder_of",
     "labelled_sample",
     "mixture_of",
@@ -62,6 +63,13 @@ def _fields(settings: FieldSettings) -> Fields:
 def source_of(part: Part, fields: FieldSettings) -> Source:
     """A source with its field mapping."""
     source: Source = plugins.build("sources", part.kind, part.options, fields=_fields(fields))
+    return source
+
+
+def classes_source(part: Part, record_id: str, predicted: str | None) -> Source:
+    """A source of ids, and of a class each where a column is named; nothing else is read."""
+    fields = Fields(id=record_id, text=None, timestamp=None, predicted=predicted, inputs=False)
+    source: Source = plugins.build("sources", part.kind, part.options, fields=fields)
     return source
 
 
@@ -111,6 +119,7 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
         allowed=monitor.policy.false_alarms_per_year,
         settings=monitor.fingerprint(),
         pages=settings.serve.pages,
+        audit=monitor.selection.audit,
     )
 
 
@@ -123,6 +132,7 @@ def terms_of(settings: Settings) -> dict[str, MonitorTerms]:
             one.policy.minimum_sample,
             one.limits.of(one.schedule),
             settings.serve.pages,
+            frozenset(one.selection.junk),
         )
         for one in settings.monitors
     }

@@ -9,9 +9,13 @@ from datetime import UTC, datetime, timedelta
 from monitor.store import Claim, Due, Store
 from monitor.values import (
     Candidate,
+    Comparison,
     Counts,
     Decision,
+    Deployment,
+    Estimate,
     Export,
+    Flip,
     Known,
     Measurement,
     Neighbour,
@@ -19,6 +23,9 @@ from monitor.values import (
     RunStatus,
     State,
     TicketWish,
+    Verdict,
+    Verification,
+    VerifiedSet,
     Window,
 )
 
@@ -133,3 +140,63 @@ def export(run: Run, key: str | None = None) -> Export:
         run.candidates,
         run.reference_version or 0,
     )
+
+
+def comparison(group: str = "", **changes: object) -> Comparison:
+    """Two models on a hundred records."""
+    made = Comparison(
+        group=group,
+        records=100,
+        old_right=80,
+        new_right=86,
+        negative=2,
+        positive=8,
+        old=Estimate(0.8, 0.75, 0.875),
+        new=Estimate(0.86, 0.8125, 0.9375),
+        gain=Estimate(0.06, 0.0, 0.125),
+        negative_rate=Estimate(0.025, 0.0, 0.0625),
+        positive_rate=Estimate(0.4, 0.25, 0.5),
+        trust=0.975,
+        error=12 / 14,
+        p_value=0.109375,
+    )
+    return replace(made, **changes)
+
+
+def verification(monitor: str = "support", **changes: object) -> Verification:
+    """A refresh that failed, with something in every field."""
+    flips = (
+        Flip("p1", "refund", "refund", "lamp", negative=True),
+        Flip("p2", "lamp", "refund", "lamp", negative=False),
+    )
+    groups = (
+        comparison("class refund"),
+        comparison("class lamp", negative=0, negative_rate=None, trust=None, error=None),
+    )
+    held = VerifiedSet(
+        "protected", {"without a new prediction": 2}, comparison(), groups, (comparison("country=DE"),), flips
+    )
+    told = VerifiedSet(
+        "drifted", {"junk": 1}, comparison(), flips=(Flip("r1", "boat", "lamp", "boat", negative=False),)
+    )
+    made = Verification(
+        id=f"{monitor}-1",
+        monitor=monitor,
+        made_at=START + 8 * SECOND,
+        reference_version=3,
+        old="old",
+        new="candidate.parquet",
+        windows=(START, START + WEEK),
+        budget=0.01,
+        verdict=Verdict.FAILED,
+        sets=(held, told, VerifiedSet("random")),
+        ignored={"new: of other records": 7},
+        dataset_version=None,
+    )
+    return replace(made, **changes)
+
+
+def deployment(model: str = "support-v2", **changes: object) -> Deployment:
+    """A model that went live a day after the start."""
+    at = START + timedelta(days=1)
+    return replace(Deployment("support", model, at, "ana", at + SECOND, "support-1", 3), **changes)

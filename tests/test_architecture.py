@@ -33,6 +33,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "causes": ({"values", "errors", "detectors"}, PURE_LIBRARIES),
     # causes for the words that name a group.
     "selection": ({"values", "errors", "causes"}, PURE_LIBRARIES),
+    "verification": ({"values", "selection"}, PURE_LIBRARIES),
     "redaction": (set(), set()),
     "picture": ({"values", "detectors", "causes", "selection", "redaction"}, PURE_LIBRARIES),
     "illustrate": ({"values", "desk", "logs", "picture"}, {"numpy"}),
@@ -56,7 +57,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "config": ({"errors", "secrets", "plugins", "settings"}, {"pydantic", "yaml"}),
     "store": ({"values", "errors", "secrets"}, {"sqlalchemy", "alembic"}),
     "migrations": ({"store"}, {"sqlalchemy", "alembic"}),
-    "metrics": ({"values", "errors", "store"}, {"prometheus_client"}),
+    "metrics": ({"values", "errors", "store", "outcomes"}, {"prometheus_client"}),
     "push": ({"errors", "logs", "metrics", "settings", "store", "wiring"}, set()),
     "logs": (set(), set()),
     "windows": ({"values"}, set()),
@@ -66,13 +67,29 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "desk": ({"values", "decide", "past", "picture", "store"} | PARTS, set()),
     "by_name": ({"errors"}, set()),
     "user_model": ({"errors", "by_name"}, set()),
-    "answers": ({"values", "desk", "selection"}, {"numpy", "pyarrow"}),
+    "answers": ({"values", "desk", "selection", "verification"}, {"numpy", "pyarrow"}),
     "refreshing": (
         {"values", "errors", "desk", "answers", "sampling", "selection", "embedders", "whole_files"},
         {"numpy", "pyarrow"},
     ),
     "reporting": ({"values", "logs", "picture", "report", "store", "windows"}, set()),
     "pages": ({"values", "picture", "redaction", "report", "store"}, {"jinja2", "markdown_it"}),
+    "outcomes": ({"values", "store", "verification"}, set()),
+    "verifying": (
+        {
+            "values",
+            "errors",
+            "decide",
+            "secrets",
+            "selection",
+            "settings",
+            "sources",
+            "store",
+            "verification",
+            "wiring",
+        },
+        {"numpy"},
+    ),
     "page_routes": ({"values", "errors", "logs", "pages", "report", "reporting", "store"}, {"starlette"}),
     "attempts": (set(), set()),
     "door": ({"attempts", "errors", "pages"}, {"starlette"}),
@@ -110,6 +127,7 @@ PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detect
     "news",
     "picture",
     "redaction",
+    "verification",
 }
 IMPURE_MODULES = {"os", "time", "random", "logging", "pathlib", "io", "subprocess", "socket", "shutil", "tempfile"}
 GLOBAL_GENERATORS = {

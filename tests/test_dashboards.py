@@ -19,7 +19,22 @@ import pytest
 import yaml
 from conftest import missing
 from live_prometheus import asked, exposed, moment, now_is, scraping
-from run_examples import LEASE, START, WEEK, calm, candidate, export, failed, finished, open_ticket, tickets, week
+from run_examples import (
+    LEASE,
+    START,
+    WEEK,
+    calm,
+    candidate,
+    comparison,
+    deployment,
+    export,
+    failed,
+    finished,
+    open_ticket,
+    tickets,
+    verification,
+    week,
+)
 
 from monitor.metrics import METRICS, render
 from monitor.store import Store
@@ -271,7 +286,7 @@ def in_depth(claim):
         decision=decision,
         refresh=refresh,
         counts=Counts(1_000, 400, 7, 5, 3, 1, {"wrong type": 2, "naive time": 1}),
-        candidates=(candidate(1), candidate(2)),
+        candidates=(candidate(1, strategy="random", observed_at=None), candidate(2)),
         seconds={"sample": 1.5, "embed": 20.0, "detect": 2.5},
     )
 
@@ -282,6 +297,7 @@ def play(store):
         store.register_monitor(name, settings="s", period=WEEK, now=START)
     store.register_reference("support", 3, "0123456789abcdef", "file:///ref/3", START - WEEK)
     store.use_reference("support", 3)
+    refreshed(store)
     claim = store.claim("support", week(0), "a", START, LEASE)
     store.save(claim, calm(claim))
     claim = store.claim("support", week(1), "a", START + WEEK, LEASE)
@@ -304,6 +320,20 @@ def play(store):
     claim = store.claim("returns", week(0), "a", START, LEASE)
     store.save(claim, finished(claim, measurements=(), candidates=(), decision=Decision(State.INSUFFICIENT)))
     store.claim("fresh", week(0), "a", START, LEASE)
+
+
+def refreshed(store):
+    """An earlier drift of support, over in the week in which its new model went live."""
+    drawn = candidate(8, strategy="random", observed_at=None)
+    claim = store.claim("support", week(-2), "a", START - 2 * WEEK, LEASE)
+    store.save(claim, finished(claim, candidates=(drawn,)))
+    claim = store.claim("support", week(-1), "a", START - WEEK, LEASE)
+    store.save(claim, calm(claim))
+    store.import_labels("support", {"r8": "billing"}, by="ana", now=START - WEEK)
+    found = verification(made_at=START - WEEK)
+    drawn_at_random = replace(found.of("random"), overall=comparison())
+    store.save_verification(replace(found, sets=(*found.sets[:2], drawn_at_random)))
+    store.declare_live(deployment(live_at=START - WEEK / 2))
 
 
 def fail(store, number):
@@ -441,6 +471,17 @@ def test_budget_and_duration_are_those_of_the_runs(live):
     assert [one[0][1] for one in (allowed, spent, raised, left)] == [1.0, 0.25, 1.0, 0.75]
     (by_monitor,) = values(live, "operations", "Duration by monitor", "support")
     assert by_monitor == [({"monitor": "support"}, 24.0)]
+
+
+def test_what_a_refresh_brought_is_that_of_the_store(live):
+    assert values(live, "monitor", "Refresh verified", "support") == [[({"monitor": "support"}, 2.0)]]
+    assert values(live, "monitor", "From alarm to recovery", "support") == [
+        [({"monitor": "support"}, WEEK.total_seconds())]
+    ]
+    before, since = values(live, "monitor", "Accuracy before and since", "support")
+    assert (before[0][1], since[0][1]) == (1.0, 0.0)
+    _, labels = values(live, "monitor", "Live model", "support")
+    assert labels == [({"monitor": "support", "model": "support-v2"}, 1.0)]
 
 
 # --- provisioning -------------------------------------------------------------------------------------------------------

@@ -18,7 +18,21 @@ from conftest import free_port
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
-from run_examples import LEASE, START, WEEK, calm, export, failed, finished, open_ticket, tickets, week, wish
+from run_examples import (
+    LEASE,
+    START,
+    WEEK,
+    calm,
+    deployment,
+    export,
+    failed,
+    finished,
+    open_ticket,
+    tickets,
+    verification,
+    week,
+    wish,
+)
 from scipy import stats
 
 from monitor import __version__
@@ -72,7 +86,10 @@ def play(store):
         ),
         measurements=(replace(first, detail={"detectable_share": 0.0625}), second, replace(third, detail=share)),
         decision=replace(run.decision, evidence=evidence),
+        candidates=(replace(run.candidates[0], strategy="random"), run.candidates[1]),
     )
+    store.save_verification(verification())
+    store.declare_live(deployment())
     store.keep_calibration(Calibration("support", START, 3, Level(200, 0.05, 0.025, 0.125), None, 0.03125))
     store.save(claim, run, tickets=tickets(run, destinations=["file"]), exports={"files": export(run)})
     store.import_labels("support", {"r1": "refund"}, by="ana", now=START + WEEK)
@@ -198,6 +215,43 @@ drift_monitor_expected_gain_ratio{bound="high",monitor="support"} 0.5
 drift_monitor_expected_negative_flips_ratio{bound="value",monitor="support"} 0.0
 drift_monitor_expected_negative_flips_ratio{bound="low",monitor="support"} 0.0
 drift_monitor_expected_negative_flips_ratio{bound="high",monitor="support"} 0.125
+drift_monitor_verification_timestamp_seconds{monitor="support"} 1.767571208e+09
+drift_monitor_verification_verdict{monitor="support",verdict="passed"} 0.0
+drift_monitor_verification_verdict{monitor="support",verdict="failed"} 1.0
+drift_monitor_verification_verdict{monitor="support",verdict="not shown"} 0.0
+drift_monitor_verified_accuracy_ratio{model="old",monitor="support",set="protected"} 0.8
+drift_monitor_verified_accuracy_ratio{model="new",monitor="support",set="protected"} 0.86
+drift_monitor_verified_accuracy_ratio{model="old",monitor="support",set="drifted"} 0.8
+drift_monitor_verified_accuracy_ratio{model="new",monitor="support",set="drifted"} 0.86
+drift_monitor_verified_gain_ratio{bound="value",monitor="support",set="protected"} 0.06
+drift_monitor_verified_gain_ratio{bound="low",monitor="support",set="protected"} 0.0
+drift_monitor_verified_gain_ratio{bound="high",monitor="support",set="protected"} 0.125
+drift_monitor_verified_gain_ratio{bound="value",monitor="support",set="drifted"} 0.06
+drift_monitor_verified_gain_ratio{bound="low",monitor="support",set="drifted"} 0.0
+drift_monitor_verified_gain_ratio{bound="high",monitor="support",set="drifted"} 0.125
+drift_monitor_negative_flips_ratio{bound="value",monitor="support",set="protected"} 0.025
+drift_monitor_negative_flips_ratio{bound="low",monitor="support",set="protected"} 0.0
+drift_monitor_negative_flips_ratio{bound="high",monitor="support",set="protected"} 0.0625
+drift_monitor_negative_flips_ratio{bound="value",monitor="support",set="drifted"} 0.025
+drift_monitor_negative_flips_ratio{bound="low",monitor="support",set="drifted"} 0.0
+drift_monitor_negative_flips_ratio{bound="high",monitor="support",set="drifted"} 0.0625
+drift_monitor_positive_flips_ratio{bound="value",monitor="support",set="protected"} 0.4
+drift_monitor_positive_flips_ratio{bound="low",monitor="support",set="protected"} 0.25
+drift_monitor_positive_flips_ratio{bound="high",monitor="support",set="protected"} 0.5
+drift_monitor_positive_flips_ratio{bound="value",monitor="support",set="drifted"} 0.4
+drift_monitor_positive_flips_ratio{bound="low",monitor="support",set="drifted"} 0.25
+drift_monitor_positive_flips_ratio{bound="high",monitor="support",set="drifted"} 0.5
+drift_monitor_negative_flips_budget_ratio{monitor="support"} 0.01
+drift_monitor_model_info{model="support-v2",monitor="support"} 1.0
+drift_monitor_model_live_timestamp_seconds{monitor="support"} 1.7676576e+09
+drift_monitor_refresh_labels{monitor="support"} 0.0
+drift_monitor_refresh_accuracy_ratio{bound="value",monitor="support",period="since"} 0.0
+drift_monitor_refresh_accuracy_ratio{bound="low",monitor="support",period="since"} 0.0
+drift_monitor_refresh_accuracy_ratio{bound="high",monitor="support",period="since"} 0.8532536836904248
+drift_monitor_production_accuracy_ratio{bound="value",monitor="support"} 0.0
+drift_monitor_production_accuracy_ratio{bound="low",monitor="support"} 0.0
+drift_monitor_production_accuracy_ratio{bound="high",monitor="support"} 0.8532536836904248
+drift_monitor_production_accuracy_records{monitor="support"} 1.0
 drift_monitor_tickets{destination="file",monitor="support",status="pending"} 1.0
 drift_monitor_exports{destination="files",monitor="support",status="sent"} 1.0
 drift_monitor_outbox_oldest_timestamp_seconds{destination="file",kind="ticket",monitor="support"} 1.767571290000005e+09
@@ -222,7 +276,11 @@ def test_the_exposition_is_exactly_this(store):
     ]
     assert {metric.name for metric in METRICS} - shown == {
         f"drift_monitor_{state}_since_timestamp_seconds" for state in ("failing", "insufficient")
-    } | {"drift_monitor_ticket_open_since_timestamp_seconds", "drift_monitor_silenced_until_timestamp_seconds"}
+    } | {
+        "drift_monitor_ticket_open_since_timestamp_seconds",
+        "drift_monitor_silenced_until_timestamp_seconds",
+        "drift_monitor_refresh_recovery_seconds",
+    }
 
 
 def test_another_process_shows_the_same_after_a_restart(store, database_url):

@@ -117,6 +117,7 @@ def test_a_database_of_the_first_release_keeps_all_it_holds(empty, database_url)
     empty.save(claim, run, past=Past("plan", 0.0, {"": b"sums"}))
     assert empty.run("support", START) == run
     assert empty.block_sums([run.id]) == {run.id: {"": b"sums"}}
+    assert (empty.verifications("support"), empty.deployments("support")) == ([], [])
 
 
 def test_an_upgrade_that_breaks_leaves_the_database_empty(empty, monkeypatch):

@@ -1,4 +1,4 @@
-"""Commands about a refresh: what the labels in hand would do, and the files to retrain and serve with."""
+"""Commands about a refresh: what the labels in hand would do, the files to retrain and serve with, and whether it kept its word."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from monitor.cli.console import (
 from monitor.cli.reading import WindowOption
 from monitor.cli.reading import find_run as run_of_window
 from monitor.cli.reference import load_reference
+from monitor.cli.verifying import verify
 from monitor.errors import ConfigError
 from monitor.pipeline import Desk
 from monitor.refreshing import Prospect, prospect, write_files
@@ -147,7 +148,7 @@ def _told(run: Run, found: Prospect) -> dict[str, object]:
         "window_start": run.window.start.isoformat(),
         "reference_version": run.reference_version,
         "labels": len(found.additions.ids),
-        "audit": None if found.audit is None else {**asdict(found.audit), "accuracy": found.audit.accuracy},
+        "audit": None if found.audit is None else asdict(found.audit),
         "gain": expected.gain,
         "bonus": expected.bonus,
         **verdicts,
@@ -163,4 +164,5 @@ def add_to(app: typer.Typer) -> None:
     room = typer.Typer(help="A refresh of the model with the labels in hand.", no_args_is_help=True)
     room.command("verdict")(verdict)
     room.command("export")(export)
+    room.command("verify")(verify)
     app.add_typer(room, name="refresh")

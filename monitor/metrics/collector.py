@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from monitor import __version__
 from monitor.metrics.labels import short, summed
 from monitor.metrics.measured import of_measurements
+from monitor.metrics.refreshed import of_outcome, of_verification
 from monitor.metrics.table import METRICS
 from monitor.store import Overview, Store, StoreError
 from monitor.values import Calibration, Counts, Decision, Estimate, MonitorTerms, Run, State
@@ -62,6 +63,7 @@ class StoreCollector(Collector):
         self._top = (top_classes, top_segments)
         self._clock = clock or store.now
         self._measured: Mapping[str, Sequence[Sample]] = {}
+        self._outcomes: Mapping[object, Sequence[Sample]] = {}
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         """Every metric family that has samples. A dead store shows as ``drift_monitor_store_up 0``, never as an error."""
@@ -77,6 +79,7 @@ class StoreCollector(Collector):
             known, now = self._store.overview(), self._clock()
             shown = [one for one in known if self._terms is None or one.monitor in self._terms]
             self._remember([one.latest for one in shown if one.latest is not None])
+            self._follow(shown)
         except StoreError:
             return Seen((("build_info", (__version__,), 1), ("store_up", (), 0)), {}, {})
         runs = {one.monitor: one.latest for one in shown if one.latest is not None}
@@ -98,6 +101,22 @@ class StoreCollector(Collector):
         }
         self._measured = {key: known[key] if key in known else fresh[key] for key in map(_key, runs)}
 
+    def _follow(self, shown: Sequence[Overview]) -> None:
+        """What became of the models of these monitors; looked up again only after a run, a label or a declaration."""
+        known, terms = self._outcomes, self._terms or {}
+        self._outcomes = {
+            key: known[key]
+            if key in known
+            else tuple(
+                (name, (one.monitor, *labels), value)
+                for name, labels, value in of_outcome(
+                    self._store, one, terms[one.monitor].junk if one.monitor in terms else ()
+                )
+            )
+            for one in shown
+            for key in [_followed(one)]
+        }
+
     def _changing(self, shown: Sequence[Overview], now: datetime) -> Iterator[Sample]:
         yield "build_info", (__version__,), 1
         yield "store_up", (), 1
@@ -107,6 +126,8 @@ class StoreCollector(Collector):
                     yield name, (one.monitor, *labels), value
             for name, labels, value in _of_monitor(one, now, self._top[0]):
                 yield name, (one.monitor, *labels), value
+        for found in self._outcomes.values():
+            yield from found
 
 
 def families(samples: Iterable[Sample], runs: Mapping[str, Run]) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
@@ -132,6 +153,12 @@ def families(samples: Iterable[Sample], runs: Mapping[str, Run]) -> Iterator[Gau
 
 def _key(run: Run) -> str:
     return f"{run.id} {run.attempt}"
+
+
+def _followed(one: Overview) -> tuple[object, ...]:
+    """Whatever the outcome of the newest model depends on."""
+    told = one.deployment, one.deployments, one.labelled, one.labelled_at
+    return one.monitor, *told, None if one.latest is None else _key(one.latest)
 
 
 def _exemplar(name: str, labels: tuple[str, ...], run: Run | None) -> Exemplar | None:
@@ -163,6 +190,8 @@ def _of_monitor(one: Overview, now: datetime, most: int) -> Iterator[Sample]:
     yield "labelled_candidates", (), one.labelled
     for status, number in one.runs.items():
         yield "runs_total", (status,), number
+    if one.verification is not None:
+        yield from of_verification(one.verification)
     yield from _of_outbox(one)
     if one.calibration is not None:
         yield from _of_calibration(one.calibration)

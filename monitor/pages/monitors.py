@@ -39,6 +39,7 @@ def _row(name: str, terms: MonitorTerms, seen: Overview | None, now: datetime) -
     return {
         "name": name,
         "owner": terms.owner,
+        "model": None if seen is None or seen.deployment is None else seen.deployment.model,
         "states": states,
         "since": None if seen is None else _since(seen, states[0]),
         "evidence": evidence.get("evidence"),

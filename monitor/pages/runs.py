@@ -28,6 +28,7 @@ def runs_page(store: Store, monitor: str, terms: MonitorTerms, before: datetime 
         owner=terms.owner,
         rows=[_row(run) for run in shown],
         newest=before is None,
+        model=next(iter(store.deployments(monitor)), None),
         older=shown[-1].window.start.isoformat() if len(found) > PAGE else None,
     )
 

@@ -12,8 +12,9 @@ from monitor.redaction import redacted
 from monitor.report.numbers import moment, percent, short, signed, span
 from monitor.report.tables import changes_of, class_shares, data_quality, measured, segment_states
 from monitor.report.timeline import SERIES, state_of, timeline
+from monitor.report.verified import FLIPPED, GROUPED, flip_rows, group_rows, set_table, verification_sentences
 from monitor.report.words import expected_lines
-from monitor.values import Candidate, Cause, Run
+from monitor.values import Candidate, Cause, Deployment, Run, Verification, VerifiedSet
 
 __all__ = ["Source", "group_name", "sheet"]
 
@@ -30,6 +31,8 @@ class Source:
     picture  the run's records, as long as it is kept; ``size`` of it in bytes
     seed     of the run's random generator
     version  of the program that makes the report
+    verification  of the newest refresh that used this run's labels
+    model    that was live at the window's end
     """
 
     run: Run
@@ -39,6 +42,8 @@ class Source:
     size: int = 0
     seed: int = 0
     version: str = ""
+    verification: Verification | None = None
+    model: Deployment | None = None
 
 
 def sheet(source: Source) -> dict[str, Any]:
@@ -68,6 +73,7 @@ def sheet(source: Source) -> dict[str, Any]:
         "advice": [one.sentence for one in run.refresh.advice] if run.refresh else [],
         "notes": run.refresh.notes if run.refresh else (),
         "expected": expected_lines(run.refresh) if run.refresh else [],
+        "refresh": None if source.verification is None else _refresh(source.verification, source.picture),
         "origin": _origin(source),
         "commands": _commands(run),
         "steps": [(name, f"{seconds:.2f} s") for name, seconds in run.seconds.items()],
@@ -175,6 +181,28 @@ def _candidate(one: Candidate, picture: Picture | None) -> dict[str, Any]:
     }
 
 
+def _refresh(found: Verification, picture: Picture | None) -> dict[str, Any]:
+    """The refresh that learnt from this run, held against the model before it."""
+    return {
+        "verdict": found.verdict.value,
+        "made": moment(found.made_at),
+        "files": f"{found.old} against {found.new}"[:200],
+        "sentences": verification_sentences(found),
+        "table": set_table(found),
+        "parts": [part for one in found.sets[:2] for part in _moved(one, picture)],
+    }
+
+
+def _moved(one: VerifiedSet, picture: Picture | None) -> list[dict[str, Any]]:
+    texts = {} if picture is None else {picture.ids[row]: text for row, text in picture.texts.items()}
+    parts = [
+        ("classes that moved", GROUPED, group_rows(one.classes, _LISTED)),
+        ("segments that moved", GROUPED, group_rows(one.segments, _LISTED)),
+        ("flipped records, broken ones first", FLIPPED, flip_rows(one.flips, texts, _LISTED)),
+    ]
+    return [{"title": f"{one.name}: {title}", "heads": heads, "rows": rows} for title, heads, rows in parts if rows]
+
+
 def _origin(source: Source) -> list[tuple[str, str]]:
     run = source.run
     made = f", made {moment(source.created)}" if source.created is not None else ""
@@ -189,6 +217,8 @@ def _origin(source: Source) -> list[tuple[str, str]]:
         ("Fingerprint of the embedder", run.embedder or "-"),
         ("Seed", str(source.seed)),
     ]
+    if source.model is not None:
+        rows.append(("Model in production", f"{source.model.model}, live since {moment(source.model.live_at)} UTC"))
     if source.picture is None:
         rows.append(
             ("Map", "not kept: calm windows keep theirs until the next one is done, failed and empty ones have none")

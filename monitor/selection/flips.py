@@ -72,7 +72,7 @@ def compatibility(truth: Labels, before: Labels, after: Labels) -> float:
     return float((after[right] == truth[right]).mean()) if right.any() else math.nan
 
 
-def rate_interval(flips: int, right: int, sure: float = 0.95) -> Estimate:
+def rate_interval(flips: float, right: float, sure: float = 0.95) -> Estimate:
     """Negative flip rate and its central Jeffreys interval: quantiles of Beta(flips + 1/2, right - flips + 1/2).
 
     Brown, Cai & DasGupta, "Interval estimation for a binomial proportion", Statistical Science 16, 2001; the bound is 0
@@ -80,7 +80,7 @@ def rate_interval(flips: int, right: int, sure: float = 0.95) -> Estimate:
 
     Parameters
     ----------
-    flips, right : counts, 0 <= flips <= right; ``right`` is how many records the model had right
+    flips, right : counts, 0 <= flips <= right; ``right`` is how many records the model had right; weighted ones need not be whole
     sure : coverage in (0, 1)
     """
     _check_counts(flips, right)
@@ -140,6 +140,6 @@ def needed(budget: float, sure: float = 0.95, quiet: float = _QUIET) -> int:
     return high
 
 
-def _check_counts(flips: int, right: int) -> None:
+def _check_counts(flips: float, right: float) -> None:
     if not 0 <= flips <= right:
         raise ValueError(f"{flips} flips of {right} records that were right: count flips among those only")

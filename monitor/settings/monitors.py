@@ -13,6 +13,7 @@ from monitor.settings.limits import LimitSettings
 from monitor.settings.model import Model
 from monitor.settings.parts import Part, PartOf
 from monitor.settings.policy import PolicySettings
+from monitor.settings.refresh import RefreshSettings
 from monitor.settings.schedule import Duration, Schedule
 
 __all__ = ["FieldSettings", "MonitorSettings"]
@@ -75,6 +76,11 @@ class SelectionSettings(Model):
         [Part("drift_cover")], min_length=1, description="what fills it once labels of the same drift have come in"
     )
     random_share: float = Field(0.1, ge=0, le=1, description="part of the batch that is drawn at random")
+    audit: int = Field(
+        0,
+        ge=0,
+        description="records of each window without a ticket that are drawn at random to be labelled, so that accuracy on production is known in calm times too",
+    )
     near_duplicate: float = Field(0.97, gt=0, le=1, description="records with this cosine or more count as one")
     bandwidth: float = Field(0.1, gt=0, description="how near traffic counts as the same, in units of cosine")
     junk: list[str] = Field(["junk"], description="labels that mean: none of the model's business; never trained on")
@@ -123,6 +129,7 @@ class MonitorSettings(Model):
         timedelta(hours=1), description="no second message on the same event of this monitor within this time"
     )
     report: ReportSettings = ReportSettings()
+    refresh: RefreshSettings = RefreshSettings()
     limits: LimitSettings = LimitSettings()
 
     @model_validator(mode="after")
@@ -134,6 +141,7 @@ class MonitorSettings(Model):
             "notify": self.notify,
             "selection.strategies": self.selection.strategies,
             "selection.after_labels": self.selection.after_labels,
+            "refresh.predictions": self.refresh.predictions,
         }
         for what, parts in named.items():
             names = [part.name for part in parts]

@@ -46,6 +46,7 @@ class Fields:
     segments       fields to slice by: column names, or names with their columns
     vector         a list column (or JSON string) of already-computed embeddings, in place of text
     block          the session, user or conversation a record belongs to: records of one are not independent
+    inputs         false where there is nothing to embed: ids and classes are all that is wanted
     """
 
     id: str = "id"
@@ -60,9 +61,10 @@ class Fields:
     segments: Sequence[str] | Mapping[str, str] = ()
     vector: str | None = None
     block: str | None = None
+    inputs: bool = True
 
     def __post_init__(self) -> None:
-        if self.text is None and self.vector is None:
+        if self.inputs and self.text is None and self.vector is None:
             raise ConfigError("fields.text and fields.vector are both null; name the column to embed")
         if isinstance(self.segments, str):
             raise ConfigError("fields.segments is one string; write a list of column names")

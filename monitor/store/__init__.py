@@ -15,6 +15,7 @@ from monitor.errors import ClaimLost, StoreError
 from monitor.store import calibrations, claims, history, outbox, overview, pictures, references, results, schema, sums
 from monitor.store import labels as label_rows
 from monitor.store import tickets as ticket_rows
+from monitor.store import verifications as verified
 from monitor.store.database import Database
 from monitor.store.entries import (
     AnyDue,
@@ -34,7 +35,9 @@ from monitor.values import (
     Baseline,
     Calibration,
     Candidate,
+    Checked,
     Decision,
+    Deployment,
     Export,
     Known,
     Living,
@@ -43,7 +46,9 @@ from monitor.values import (
     Run,
     Said,
     Silence,
+    State,
     TicketWish,
+    Verification,
     Window,
 )
 
@@ -302,6 +307,11 @@ class Store:
         with self._database.read() as connection:
             return history.history(connection, monitor, before, limit)
 
+    def states(self, monitor: str, since: datetime, before: datetime) -> Sequence[tuple[Window, State]]:
+        """State of each window that starts from ``since`` on and before the other time, oldest first; failed runs have none."""
+        with self._database.read() as connection:
+            return history.states(connection, monitor, since, before)
+
     def picture(self, run_id: str) -> bytes | None:
         """The picture of a run as it was saved, while it is kept."""
         with self._database.read() as connection:
@@ -387,3 +397,40 @@ class Store:
         """Gaps accepted on windows that start before ``at`` and not run out by then, oldest first."""
         with self._database.read() as connection:
             return references.accepted(connection, monitor, at)
+
+    # --- refreshes ---------------------------------------------------------------------------------------------------
+
+    def save_verification(self, found: Verification) -> None:
+        """Keep a verification; the same again changes nothing."""
+        with self._database.write() as connection:
+            verified.save(connection, found)
+
+    def verification(self, which: str) -> Verification | None:
+        """The verification of this id."""
+        with self._database.read() as connection:
+            return verified.verification(connection, which)
+
+    def verifications(self, monitor: str, limit: int = 100, *, with_flips: bool = True) -> Sequence[Verification]:
+        """Verifications of a monitor, newest first."""
+        with self._database.read() as connection:
+            return verified.of_monitor(connection, monitor, limit, with_flips=with_flips)
+
+    def declare_live(self, deployment: Deployment) -> None:
+        """Keep that a model went live; :class:`StoreError` when another did at the same moment."""
+        with self._database.write() as connection:
+            verified.declare(connection, deployment)
+
+    def deployments(self, monitor: str) -> Sequence[Deployment]:
+        """Models that were declared live, newest first."""
+        with self._database.read() as connection:
+            return verified.deployed(connection, monitor)
+
+    def checked(self, monitor: str, since: datetime | None = None) -> Sequence[Checked]:
+        """Records drawn at random from windows that start from ``since`` on, with prediction and label, oldest window first."""
+        with self._database.read() as connection:
+            return label_rows.checked(connection, monitor, since)
+
+    def labels_given(self, monitor: str, after: datetime | None, until: datetime) -> int:
+        """Records whose label came in after the one time and by the other."""
+        with self._database.read() as connection:
+            return label_rows.given(connection, monitor, after, until)

@@ -8,7 +8,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from monitor.values import Calibration, Decision, Export, Known, Notice, Run, TicketWish, Window
+from monitor.values import (
+    Calibration,
+    Decision,
+    Deployment,
+    Export,
+    Known,
+    Notice,
+    Run,
+    TicketWish,
+    Verification,
+    Window,
+)
 
 __all__ = [
     "AnyDue",
@@ -144,7 +155,7 @@ class Overview:
     running     windows being worked on
     runs        attempts ever made, by how they ended: done, failed, abandoned
     candidates  proposed by the latest run
-    labelled    records of any run that have a label by now
+    labelled    records of any run that have a label by now; ``labelled_at`` when the newest came
     tickets     number by (destination, status); ``exports`` the same
     failures    sendings that failed, by (``ticket`` or ``export``, destination)
     last_success    when the newest run that came to a verdict ended
@@ -153,6 +164,8 @@ class Overview:
     open_tickets    of each destination, since when a ticket is open; not one that a person closed
     silenced        until when nobody wants to hear of its drift; it may have run out
     waiting         since when the oldest waits to be sent, by (``ticket`` or ``export``, destination)
+    verification    of the newest refresh, without its flips
+    deployment      the model that was declared live last, of ``deployments`` in all
     """
 
     monitor: str
@@ -166,6 +179,7 @@ class Overview:
     runs: Mapping[str, int] = field(default_factory=dict)
     candidates: int = 0
     labelled: int = 0
+    labelled_at: datetime | None = None
     tickets: Mapping[tuple[str, str], int] = field(default_factory=dict)
     exports: Mapping[tuple[str, str], int] = field(default_factory=dict)
     failures: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -177,6 +191,9 @@ class Overview:
     waiting: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     reference: ReferenceVersion | None = None
     calibration: Calibration | None = None
+    verification: Verification | None = None
+    deployment: Deployment | None = None
+    deployments: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from sqlalchemy.engine import Connection, Row
 
 from monitor.store import rows
 from monitor.store.tables import candidates, decisions, measurements, runs
-from monitor.values import Decision, Measurement, Run, RunStatus, Window
+from monitor.values import Decision, Measurement, Run, RunStatus, State, Window
 
-__all__ = ["history", "latest", "measured_of", "run", "runs_of", "watermark"]
+__all__ = ["history", "latest", "measured_of", "run", "runs_of", "states", "watermark"]
 
 _FINISHED = (RunStatus.DONE.value, RunStatus.FAILED.value)
 # Below the number of parameters that either database takes in one statement.
@@ -110,6 +110,18 @@ def history(connection: Connection, monitor: str, before: datetime, limit: int) 
         .limit(limit)
     )
     return [(Window(row.window_start, row.window_end), rows.decision_of(row)) for row in found]
+
+
+def states(connection: Connection, monitor: str, since: datetime, before: datetime) -> list[tuple[Window, State]]:
+    """State of each window that starts from ``since`` on and before the other time, oldest first."""
+    found = connection.execute(
+        sa.select(runs.c.window_start, runs.c.window_end, decisions.c.state)
+        .join(decisions, decisions.c.run_id == runs.c.id)
+        .where(runs.c.monitor == monitor, runs.c.status == RunStatus.DONE.value)
+        .where(runs.c.window_start >= since, runs.c.window_start < before)
+        .order_by(runs.c.window_start)
+    )
+    return [(Window(row.window_start, row.window_end), State(row.state)) for row in found]
 
 
 def watermark(connection: Connection, monitor: str) -> datetime | None:

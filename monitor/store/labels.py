@@ -12,11 +12,13 @@ from monitor.store.columns import storable
 from monitor.store.entries import LabelImport
 from monitor.store.rows import candidate_of
 from monitor.store.tables import candidates, runs
-from monitor.values import Candidate
+from monitor.values import Candidate, Checked, Window
 
-__all__ = ["import_labels", "labelled"]
+__all__ = ["checked", "given", "import_labels", "labelled"]
 
 _CHUNK = 500
+_RANDOM = "random"
+"""The strategy of candidates that are a sample of production: :data:`monitor.selection.mixture.RANDOM`, held together by a test."""
 
 
 def import_labels(
@@ -66,3 +68,38 @@ def labelled(
     for row in connection.execute(query):
         found.setdefault(row.record_id, candidate_of(row))
     return [found[record] for record in sorted(found)]
+
+
+def checked(connection: Connection, monitor: str, since: datetime | None = None) -> list[Checked]:
+    """Candidates drawn at random that have a label and a prediction, oldest window first; of windows that start from ``since`` on."""
+    which = (candidates.c.record_id, candidates.c.predicted, candidates.c.label, candidates.c.observed_at)
+    query = (
+        sa.select(*which, runs.c.window_start, runs.c.window_end, runs.c.population)
+        .join(runs, runs.c.id == candidates.c.run_id)
+        .where(candidates.c.monitor == monitor, candidates.c.strategy == _RANDOM)
+        .where(candidates.c.labelled_at.is_not(None), candidates.c.predicted.is_not(None))
+        .order_by(runs.c.window_start, candidates.c.position)
+    )
+    if since is not None:
+        query = query.where(runs.c.window_start >= since)
+    return [
+        Checked(
+            Window(row.window_start, row.window_end),
+            row.population,
+            row.record_id,
+            row.predicted,
+            row.label,
+            row.observed_at,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def given(connection: Connection, monitor: str, after: datetime | None, until: datetime) -> int:
+    """Records whose label came in after the one time and by the other."""
+    query = sa.select(sa.func.count(candidates.c.record_id.distinct())).where(
+        candidates.c.monitor == monitor, candidates.c.labelled_at <= until
+    )
+    return int(
+        connection.execute(query if after is None else query.where(candidates.c.labelled_at > after)).scalar_one()
+    )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from monitor.store import calibrations
+from monitor.store import calibrations, verifications
 from monitor.store.entries import DeliveryStatus, Overview
 from monitor.store.history import latest
 from monitor.store.references import active
@@ -41,6 +41,7 @@ def overview(connection: Connection) -> list[Overview]:
     left_open, waiting, verdicts = _open_tickets(connection), _waiting(connection), _verdicts(connection)
     calibrated = calibrations.newest(connection)
     silenced = _silenced(connection)
+    verified, models = verifications.newest(connection), verifications.newest_models(connection)
     found = [
         Overview(
             monitor=row.name,
@@ -53,7 +54,8 @@ def overview(connection: Connection) -> list[Overview]:
             running=running.get(row.name, 0),
             runs=attempts.get(row.name, {}),
             candidates=proposed.get(newest[row.name].id, 0) if row.name in newest else 0,
-            labelled=labelled.get(row.name, 0),
+            labelled=labelled.get(row.name, (0, None))[0],
+            labelled_at=labelled.get(row.name, (0, None))[1],
             tickets=opened.get(row.name, {}),
             exports=written.get(row.name, {}),
             failures=failures.get(row.name, {}),
@@ -65,6 +67,9 @@ def overview(connection: Connection) -> list[Overview]:
             waiting=waiting.get(row.name, {}),
             reference=references.get(row.name),
             calibration=calibrated.get(row.name),
+            verification=verified.get(row.name),
+            deployment=models[row.name][0] if row.name in models else None,
+            deployments=models[row.name][1] if row.name in models else 0,
         )
         for row in connection.execute(sa.select(monitors))
     ]
@@ -198,10 +203,12 @@ def _proposed(connection: Connection, run_ids: Collection[str]) -> dict[str, int
     return {row.run_id: row.number for row in connection.execute(query)}
 
 
-def _labelled(connection: Connection) -> dict[str, int]:
-    query = sa.select(candidates.c.monitor, sa.func.count(candidates.c.record_id.distinct()).label("number"))
+def _labelled(connection: Connection) -> dict[str, tuple[int, datetime | None]]:
+    """Records with a label, and when the newest came."""
+    number, newest = sa.func.count(candidates.c.record_id.distinct()), sa.func.max(candidates.c.labelled_at)
+    query = sa.select(candidates.c.monitor, number.label("number"), newest.label("at"))
     query = query.where(candidates.c.labelled_at.is_not(None)).group_by(candidates.c.monitor)
-    return {row.monitor: row.number for row in connection.execute(query)}
+    return {row.monitor: (row.number, row.at) for row in connection.execute(query)}
 
 
 def _by_status(connection: Connection, table: sa.Table) -> Pairs:

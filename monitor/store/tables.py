@@ -25,7 +25,9 @@ __all__ = [
     "calibrations",
     "candidates",
     "decisions",
+    "deployments",
     "exports",
+    "flips",
     "measurements",
     "metadata",
     "monitors",
@@ -35,6 +37,7 @@ __all__ = [
     "silences",
     "ticket_notes",
     "tickets",
+    "verifications",
 ]
 
 metadata = MetaData(
@@ -294,4 +297,51 @@ baselines = Table(
     Column("until", Moment),
     _needed("effects", Document),
     Index(None, "monitor", "accepted_at"),
+)
+
+verifications = Table(
+    "verifications",
+    metadata,
+    Column("id", Words, primary_key=True),
+    _needed("monitor", Words),
+    _needed("made_at", Moment),
+    _needed("reference_version", Integer),
+    Column("dataset_version", Integer),
+    _needed("old", Words),
+    _needed("new", Words),
+    _needed("windows", Document),
+    _needed("budget", Number),
+    _needed("verdict", Words),
+    _needed("ignored", Document),
+    _needed("held_out", Boolean),
+    _needed("sets", Document),
+    Index(None, "monitor", "made_at"),
+)
+
+flips = Table(
+    "flips",
+    metadata,
+    Column("verification_id", Words, ForeignKey("verifications.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    _needed("monitor", Words),
+    _needed("set_name", Words),
+    _needed("record_id", Words),
+    _needed("label", Words),
+    _needed("old", Words),
+    _needed("new", Words),
+    _needed("negative", Boolean),
+    Index(None, "monitor", "record_id"),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("monitor", Words, primary_key=True),
+    Column("live_at", Moment, primary_key=True),
+    _needed("model", Words),
+    _needed("declared_by", Words),
+    _needed("declared_at", Moment),
+    Column("verification", Words),
+    Column("reference_version", Integer),
+    Column("dataset_version", Integer),
 )

@@ -6,7 +6,18 @@ Records travel as Arrow tables with the columns of :func:`record_schema`; a user
 from __future__ import annotations
 
 from monitor.values.calibration import Calibration, Level
-from monitor.values.documents import Bullets, Document, Heading, Paragraph, Preformatted, Span, Steps, Table, Words
+from monitor.values.documents import (
+    Block,
+    Bullets,
+    Document,
+    Heading,
+    Paragraph,
+    Preformatted,
+    Span,
+    Steps,
+    Table,
+    Words,
+)
 from monitor.values.records import (
     SEGMENT_PREFIX,
     Batch,
@@ -24,24 +35,39 @@ from monitor.values.terms import MonitorTerms
 from monitor.values.tickets import Draft, Known, Living, Note, Said, Silence, TicketWish
 from monitor.values.training import Reference
 from monitor.values.verdicts import Baseline, BlockSums, Cause, Decision, Measurement, State
+from monitor.values.verification import (
+    Checked,
+    Comparison,
+    Deployment,
+    Flip,
+    Outcome,
+    Verdict,
+    Verification,
+    VerifiedSet,
+)
 
 __all__ = [
     "SEGMENT_PREFIX",
     "Advice",
     "Baseline",
     "Batch",
+    "Block",
     "BlockSums",
     "Bullets",
     "Calibration",
     "Candidate",
     "Cause",
+    "Checked",
+    "Comparison",
     "Counts",
     "Dataset",
     "Decision",
+    "Deployment",
     "Document",
     "Draft",
     "Estimate",
     "Export",
+    "Flip",
     "FloatArray",
     "Heading",
     "Known",
@@ -52,6 +78,7 @@ __all__ = [
     "Neighbour",
     "Note",
     "Notice",
+    "Outcome",
     "Paragraph",
     "Preformatted",
     "Reference",
@@ -67,6 +94,9 @@ __all__ = [
     "Table",
     "TicketWish",
     "Vectors",
+    "Verdict",
+    "Verification",
+    "VerifiedSet",
     "Window",
     "Words",
     "record_schema",

@@ -19,6 +19,7 @@ class MonitorTerms:
     limits          how long what may last before people are told, by name: ``lag``, ``failing``, ``insufficient``, ``drift``,
                     ``reference_age``, ``ticket_wait``, ``outbox_wait``
     pages           where people reach the pages of the service, without a slash at its end; empty when that is not known
+    junk            labels that say nothing of accuracy
     """
 
     owner: str
@@ -26,3 +27,4 @@ class MonitorTerms:
     minimum_sample: int
     limits: Mapping[str, timedelta] = field(default_factory=dict)
     pages: str = ""
+    junk: frozenset[str] = frozenset()

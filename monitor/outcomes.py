@@ -1,0 +1,39 @@
+"""What the store can tell of a model that went live, and of the one in production."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from monitor.store import Store
+from monitor.values import Decision, Deployment, Estimate, Outcome
+from monitor.verification import outcome, running_accuracy
+from monitor.verification.accuracy import newest_windows
+from monitor.verification.outcome import span_of
+
+__all__ = ["RUNNING", "outcome_of", "production_accuracy"]
+
+RUNNING = 12
+"""Windows with labels of records drawn at random that the running accuracy is over, at most."""
+
+_BEFORE = 1_000
+
+
+def outcome_of(store: Store, deployment: Deployment, junk: Collection[str] = ()) -> Outcome:
+    """What became of the last drift before this model went live; see :func:`monitor.verification.outcome.outcome`."""
+    name, live = deployment.monitor, deployment.live_at
+    every = store.deployments(name)
+    first, last = span_of(deployment, every)
+    earlier = [one for one in store.history(name, before=live, limit=_BEFORE) if one[0].start >= first]
+    later = [(window, Decision(state)) for window, state in store.states(name, live, last)]
+    checked = [one for one in store.checked(name) if first <= one.at < last]
+    former = next((one.live_at for one in every if one.live_at < live), None)
+    labels = store.labels_given(name, former, live)
+    verification = None if deployment.verification is None else store.verification(deployment.verification)
+    return outcome(deployment, every, [*earlier, *later], checked, labels, verification, junk)
+
+
+def production_accuracy(store: Store, monitor: str, junk: Collection[str] = ()) -> tuple[Estimate | None, int]:
+    """Running accuracy of the model in production, over its newest windows that tell, and how many records tell so."""
+    models = store.deployments(monitor)
+    found = [one for one in store.checked(monitor) if not models or one.at >= models[0].live_at]
+    return running_accuracy(newest_windows(found, RUNNING), junk)
