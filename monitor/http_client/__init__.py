@@ -75,6 +75,8 @@ class HttpClient:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("url must begin with https:// (or http://) and name a host")
+        if not 0 < total <= 300:
+            raise ValueError(f"timeout must be above 0 and at most 300 seconds, not {total:g}")
         if "@" in parts.netloc:
             raise ValueError("url must not hold a user or password; there are options for them")
         self._url, self._origin = url.rstrip("/"), f"{parts.scheme}://{parts.netloc}"
@@ -265,7 +267,7 @@ class HttpClient:
         return PublishError(f"{self._name}: could not {call.doing}: {why}", permanent=permanent, retry_after=wait)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)  # its headers hold the token
 class _Call:
     method: str
     url: str

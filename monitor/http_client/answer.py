@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,8 +20,8 @@ class Answer:
     """What a service answered. ``headers`` are found in upper or lower case; ``next_page`` is the URL of the next, or empty."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     service: str
     next_page: str = ""
 

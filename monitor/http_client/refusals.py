@@ -94,7 +94,7 @@ def words_of(body: bytes, sent: Collection[str], secrets: Collection[str]) -> st
     text = "; ".join(dict.fromkeys(_messages(found)))
     for secret in secrets:
         text = text.replace(secret, "***")
-    text = " ".join(_without(text[: 10 * _SHOWN], sent).split())
+    text = " ".join(_without(text[: 3 * _SHOWN], sent).split())
     text = re.sub(r"[\x00-\x1f\x7f-\x9f]", "", text)
     return text if len(text) <= _SHOWN else text[:_SHOWN].rsplit(" ", 1)[0] + " …"
 
