@@ -10,7 +10,7 @@ from monitor.values import Bullets, Document, Heading, Paragraph, Preformatted, 
 __all__ = ["escaped", "wiki"]
 
 # A colon begins addresses and smileys where something follows it at once; a hyphen is text between letters and digits.
-_MARKUP = re.compile(r"[\\*_+^~{}\[\]()|!?@&#<>;]|:(?=\S)|(?<![^\W_])-|-(?![^\W_])")
+_MARKUP = re.compile(r"[\\*_+^~{}\[\]()|!?@&#<>]|:(?=\S)|(?<![^\W_])-|-(?![^\W_])")
 _BLOCK = re.compile(r"^(\s*(?:h[1-6]|bq))\.")
 _IN_ADDRESS = re.compile(r"[\s|\[\]{}\\^<>\"]")
 

@@ -1,4 +1,4 @@
-"""What a service answered, and reading it."""
+"""What a service is asked, and what it answered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from monitor.errors import PublishError
 
-__all__ = ["Answer"]
+__all__ = ["Answer", "Call"]
 
 Shape = TypeVar("Shape")
 
@@ -37,3 +37,18 @@ class Answer:
                 f"{self.service} answered {self.status} with {kind}{f' at {where}' if where else ''}; "
                 "is there a proxy or a login page in between? It is tried again later by itself"
             ) from None
+
+
+@dataclass(slots=True, repr=False)  # its headers hold the token
+class Call:
+    """A call on its way; ``texts`` are those that must not come back in a message."""
+
+    method: str
+    url: str
+    doing: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    accept: frozenset[int]
+    texts: list[str]
+    repeatable: bool = False
+    may_repeat: bool = False
