@@ -82,6 +82,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "tickets": {
         "file": "monitor.tickets.file:FileTickets",
+        "email": "monitor.tickets.mail:EmailTickets",
+        "webhook": "monitor.tickets.webhook:WebhookTickets",
         "github": "monitor.tickets.github:GitHubTickets",
         "gitlab": "monitor.tickets.gitlab:GitLabTickets",
         "jira": "monitor.tickets.jira:JiraTickets",

@@ -65,7 +65,7 @@ def harmless(words):
     return tuple(Span("x" if one_line(span.text) else span.text, span.style) for span in words)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(WORDS, WORDS, TEXTS)
 def test_no_text_becomes_markup_in_html(first, second, text):
     unlinked = [tuple(Span(span.text, span.style) for span in words) for words in (first, second)]

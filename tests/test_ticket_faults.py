@@ -12,13 +12,20 @@ import pytest
 from tracker_github import GitHub
 from tracker_gitlab import GitLab
 from tracker_jira import Jira, JiraDataCenter
+from tracker_webhook import AskedTracker
 from trackers import TOKEN, Fault
 
 from monitor.errors import PublishError
 from monitor.tickets.living import settle
 from monitor.values import Draft, Known, Note, Paragraph, Span, Window
 
-TRACKERS = {"github": GitHub, "gitlab": GitLab, "jira": Jira, "jira_data_center": JiraDataCenter}
+TRACKERS = {
+    "github": GitHub,
+    "gitlab": GitLab,
+    "jira": Jira,
+    "jira_data_center": JiraDataCenter,
+    "webhook": AskedTracker,
+}
 PRIVATE = "my parcel to 12 Elm Street never came"
 TRIED_AGAIN = "tried again later by itself"
 THEN = "then drift-monitor tickets --retry"

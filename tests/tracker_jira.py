@@ -105,7 +105,11 @@ class Jira(Tracker):
         if path == "/issue":
             return self._create(request.json)
         if path.startswith("/attachment/"):
-            del self.attached[path.rpartition("/")[2]]
+            gone = path.rpartition("/")[2]
+            del self.attached[gone]
+            for issue in self.issues:
+                kept = [one for one in issue["fields"]["attachment"] if one["id"] != gone]
+                issue["fields"]["attachment"] = kept
             return 204, {}, None
         key, rest = re.fullmatch(r"/issue/ML-(\d+)(/.*)?", path).groups()
         number = int(key)
@@ -187,7 +191,7 @@ class Jira(Tracker):
         if request.headers.get("X-Atlassian-Token") != "no-check":
             raise Refused(403, self.error("XSRF check failed"))
         name = re.search(rb'name="file"; filename="([^"]+)"', request.data)[1].decode()
-        made = {"id": str(1000 + len(self.attached) + len(issue["fields"]["attachment"])), "filename": name}
+        made = {"id": str(1000 + len(self.requests)), "filename": name}
         self.attached[made["id"]] = request.data
         issue["fields"]["attachment"] = [*issue["fields"]["attachment"], made]
         return 200, {}, [made]

@@ -89,6 +89,7 @@ class PartOf:
 
     def _options_schema(self, name: str) -> JsonSchemaValue:
         options = plugins.options_model(self._kind, name).model_json_schema()
+        options = _in_place(options, options.get("$defs", {}))
         properties = dict(options.get("properties", {}))
         for key, model_field in plugins.options_model(self._kind, name).model_fields.items():
             if plugins.is_secret(model_field.annotation):
@@ -106,3 +107,14 @@ class PartOf:
 
 def _other(names: list[str]) -> JsonSchemaValue:
     return {"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string", "not": {"enum": names}}}}
+
+
+def _in_place(schema: Any, named: Mapping[str, Any]) -> Any:
+    """The schema with every reference to what is named inside it replaced by that, so that it can stand in another."""
+    if isinstance(schema, list):
+        return [_in_place(one, named) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if str(schema.get("$ref", "")).startswith("#/$defs/"):
+        return _in_place(named[schema["$ref"].removeprefix("#/$defs/")], named)
+    return {key: _in_place(value, named) for key, value in schema.items()}
