@@ -154,7 +154,9 @@ def test_markdown_keeps_code_in_its_place(text):
 
 
 # Whatever has a meaning in Jira's notation, and may therefore stand in no text that is no entity.
-NOTATION = re.compile(r"[\\*_+^~{}\[\]()|!?@<>]|--|^\s*[-#]\s|^\s*(h[1-6]|bq)\.|:\S|&(?!#\d+;)")
+NOTATION = re.compile(
+    r"[\\*^~{}\[\]()|!?@<>]|(?<![^\W_])[-+_]|[-+_](?![^\W_])|^\s*[-#]\s|^\s*(h[1-6]|bq)\.|:[^\s\d]|&(?!#\d+;)"
+)
 
 
 @few

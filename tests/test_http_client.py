@@ -92,6 +92,20 @@ def test_redirects_are_followed_at_home_and_take_the_token_nowhere_else():
         assert len(heads) == before
 
 
+def test_pages_without_end_are_refused():
+    def another(head: bytes) -> bytes:
+        link = b'<https://elsewhere.example/x?page=2>; rel="next"'
+        return b"HTTP/1.1 200 OK\r\nLink: " + link + b"\r\nContent-Length: 2\r\n\r\n[]"
+
+    with listening(another) as (port, heads):
+        client = HttpClient("Web", f"http://127.0.0.1:{port}")
+        with pytest.raises(PublishError, match="could not look: there are more than 100 pages") as caught:
+            list(client.pages("/x", doing="look"))
+    assert caught.value.permanent
+    assert len(heads) == 100
+    assert heads[-1].startswith(b"GET /x?page=2 ")
+
+
 def test_an_answer_without_end_is_refused():
     with listening(lambda head: b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100_000) as (port, heads):
         error = refusal(HttpClient("Web", f"http://127.0.0.1:{port}", max_answer=50_000))

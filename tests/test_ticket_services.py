@@ -185,7 +185,9 @@ def test_a_jira_workflow_without_a_way_is_named():
     [
         ("github", {"repository": "robots"}, "owner/name"),
         ("github", {"repository": "a/b", "url": "ftp://x"}, "https://"),
+        ("github", {"repository": "a/b", "timeout": 0}, "above 0 and at most 300"),
         ("gitlab", {"project": "/"}, "group/name"),
+        ("gitlab", {"project": "a/b", "labels": ["a,b"]}, "comma"),
         ("gitlab", {"project": "a/b", "url": "https://me:pw@gitlab.example"}, "user or password"),
         ("jira", {"url": "https://x.example", "email": "a@b.c", "project": "not a key"}, "project's key"),
         ("jira_data_center", {"url": "https://x.example", "project": "ML", "labels": ["two words"]}, "no spaces"),

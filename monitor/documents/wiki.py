@@ -9,8 +9,8 @@ from monitor.values import Bullets, Document, Heading, Paragraph, Preformatted, 
 
 __all__ = ["escaped", "wiki"]
 
-# A colon begins addresses and smileys where something follows it at once; a hyphen is text between letters and digits.
-_MARKUP = re.compile(r"[\\*_+^~{}\[\]()|!?@&#<>;]|:(?=\S)|(?<![^\W_])-|-(?![^\W_])")
+# A colon begins addresses and smileys; a hyphen, plus or underscore between letters and digits is text.
+_MARKUP = re.compile(r"[\\*^~{}\[\]()|!?@&#<>]|:(?=[^\s\d])|(?<![^\W_])[-+_]|[-+_](?![^\W_])")
 _BLOCK = re.compile(r"^(\s*(?:h[1-6]|bq))\.")
 _IN_ADDRESS = re.compile(r"[\s|\[\]{}\\^<>\"]")
 
