@@ -58,6 +58,9 @@ class Monitor:
     exports: Mapping[str, Exporter]
     notifiers: Mapping[str, Notifier]
     notify_pause: timedelta
+    reopen: timedelta
+    silence: timedelta
+    allowed: float
     settings: str
 
 

@@ -2,61 +2,77 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
-from typing import TypeVar
 
-from monitor.decide import opened
 from monitor.desk import Desk, Monitor
+from monitor.episodes import episode_start, ticket_wish
 from monitor.errors import PublishError
 from monitor.logs import fields, unforeseen
 from monitor.news import news
-from monitor.report import ticket_body, ticket_title
-from monitor.reporting import report_of
-from monitor.store import AnyDue
-from monitor.values import Draft, Export, Notice, Run, State
+from monitor.reporting import report_or_none
+from monitor.store import AnyDue, Due
+from monitor.ticketing import bring_up_to_date
+from monitor.values import Decision, Export, Notice, Run, State, TicketWish, Window
 
 __all__ = ["Wishes", "export_of", "publish_pending", "wishes"]
 
 _log = logging.getLogger("monitor.publish")
 _AT_ONCE = 20
-
-Reported = TypeVar("Reported", Draft, Export)
+_LONGEST = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """What a run asks to be sent, by destination."""
 
-    tickets: Mapping[str, Draft]
+    tickets: Sequence[tuple[str, TicketWish]]
     exports: Mapping[str, Export]
     notices: Mapping[str, Notice]
 
 
 def wishes(monitor: Monitor, run: Run, desk: Desk) -> Wishes:
-    """The ticket and the exports a drifted run asks for, and the news of any run."""
-    if run.decision is None or run.decision.state is not State.DRIFTED:
-        return Wishes({}, {}, _notices(monitor, run, desk, None))
-    since = _episode_start(monitor, run, desk)
-    episode = f"{run.monitor}|{run.reference_version}|{since.isoformat()}|{'+'.join(run.decision.causes)}"
-    key = hashlib.sha256(episode.encode()).hexdigest()[:32]
-    title = ticket_title(run.monitor, run.decision, since.date().isoformat())
-    draft = Draft(key, run.monitor, title, ticket_body(run, monitor.load_reference()), run.window)
-    exports = dict.fromkeys(monitor.exports, export_of(run)) if run.candidates else {}
-    return Wishes(dict.fromkeys(monitor.tickets, draft), exports, _notices(monitor, run, desk, since))
+    """What a run asks of the tickets of its drift, the exports a drifted one asks for, and the news of any run."""
+    if run.decision is None:
+        return Wishes((), {}, {})
+    history = desk.store.history(run.monitor, before=run.window.start, limit=_LONGEST)
+    silent = monitor.name in desk.store.silenced(desk.clock())
+    drifted = run.decision.state is State.DRIFTED
+    exports = dict.fromkeys(monitor.exports, export_of(run)) if drifted and run.candidates else {}
+    return Wishes(
+        _tickets(monitor, run, desk, history, silent=silent),
+        exports,
+        _notices(monitor, run, desk, history, silent=silent),
+    )
 
 
-def _notices(monitor: Monitor, run: Run, desk: Desk, since: datetime | None) -> dict[str, Notice]:
+def _tickets(
+    monitor: Monitor, run: Run, desk: Desk, history: Sequence[tuple[Window, Decision]], *, silent: bool
+) -> Sequence[tuple[str, TicketWish]]:
+    later = desk.store.runs(run.monitor, limit=1, since=run.window.end, with_candidates=False)
+    if not monitor.tickets or any(one.decision is not None for one in later):
+        # A window of the past says nothing about how things stand.
+        return ()
+    newest = next(iter(desk.store.living(run.monitor, limit=1)), None)
+    told = desk.store.run_by_id(newest.told_run) if newest is not None else None
+    wanted = ticket_wish(run, newest, told, history, reopen=monitor.reopen, silent=silent)
+    return [(destination, wanted) for destination in monitor.tickets] if wanted is not None else ()
+
+
+def _notices(
+    monitor: Monitor, run: Run, desk: Desk, history: Sequence[tuple[Window, Decision]], *, silent: bool
+) -> dict[str, Notice]:
     if not monitor.notifiers:
         return {}
+    drifted = run.decision is not None and run.decision.state is State.DRIFTED
+    if silent and drifted:
+        return {}
+    since = episode_start(run, history) if drifted else None
     earlier = desk.store.runs(run.monitor, limit=1, before=run.window.start, with_candidates=False)
     before = earlier[0].decision.state if earlier and earlier[0].decision is not None else None
-    judged = desk.store.history(run.monitor, before=run.window.start, limit=1)
-    found = news(run, since, before, judged[0][1] if judged else None, monitor.notify_pause)
+    found = news(run, since, before, history[0][1] if history else None, monitor.notify_pause)
     return dict.fromkeys(monitor.notifiers, found) if found is not None else {}
 
 
@@ -66,53 +82,44 @@ def export_of(run: Run) -> Export:
     return Export(key, run.monitor, run.id, run.window, run.candidates, run.reference_version or 0, run.refresh)
 
 
-def _episode_start(monitor: Monitor, run: Run, desk: Desk) -> datetime:
-    """Start of the first window that drifted for these causes while the alarm was on: one stretch, one ticket; a new cause, a new one."""
-    start, causes = run.window.start, set(run.decision.causes if run.decision else ())
-    edge = start
-    for window, decision in desk.store.history(run.monitor, before=run.window.start, limit=1_000):
-        if window.end != edge or not opened(decision):
-            break
-        edge = window.start
-        if decision.state is State.DRIFTED:
-            if not causes <= set(decision.causes):
-                break
-            start = window.start
-    return start
-
-
 def publish_pending(monitors: Mapping[str, Monitor], desk: Desk) -> int:
-    """Open the tickets, write the exports and send the notices that saved runs asked for; the number that went out.
+    """Write the exports, bring the tickets up to date and send the notices that saved runs asked for; the number that went out.
 
     Each is claimed, sent, and marked in that order, so a crash in between repeats the sending, which is idempotent by key.
+    Exports come first, because a ticket says where they are.
     """
     store, sent = desk.store, 0
-    while tickets := store.due_tickets(now=desk.clock(), limit=_AT_ONCE):
-        for ticket in tickets:
-            backend = monitors[ticket.monitor].tickets.get(ticket.destination) if ticket.monitor in monitors else None
-            sent += _send(ticket, partial(backend.open, _with_report(ticket.wish, desk)) if backend else None, desk)
     while exports := store.due_exports(now=desk.clock(), limit=_AT_ONCE):
         for export in exports:
             exporter = monitors[export.monitor].exports.get(export.destination) if export.monitor in monitors else None
-            sent += _send(export, partial(exporter.write, _with_report(export.wish, desk)) if exporter else None, desk)
+            write = partial(exporter.write, _with_report(export.wish, desk)) if exporter else None
+            sent += _send(export, write, partial(_mark, export, desk), desk)
+    while tickets := store.due_tickets(now=desk.clock(), limit=_AT_ONCE):
+        for ticket in tickets:
+            monitor = monitors.get(ticket.monitor)
+            known = monitor is not None and ticket.destination in monitor.tickets
+            settle = partial(bring_up_to_date, monitor, ticket, desk) if monitor is not None and known else None
+            sent += _send(ticket, settle, lambda location: None, desk)
     while notices := store.due_notices(now=desk.clock(), limit=_AT_ONCE):
         for notice in notices:
             teller = monitors[notice.monitor].notifiers.get(notice.destination) if notice.monitor in monitors else None
-            sent += _send(notice, partial(teller.send, notice.wish) if teller else None, desk)
+            sent += _send(
+                notice, partial(teller.send, notice.wish) if teller else None, partial(_mark, notice, desk), desk
+            )
     return sent
 
 
-def _with_report(wish: Reported, desk: Desk) -> Reported:
-    """The wish with its run's report; one that cannot be made holds up nothing."""
-    try:
-        run = desk.store.run(wish.monitor, wish.window.start)
-        return wish if run is None else replace(wish, report=report_of(desk.store, run))
-    except Exception as error:  # noqa: BLE001 - a report is beside what is sent
-        _log.warning("no report", extra=fields(monitor=wish.monitor, error=unforeseen(error, _log)))
-        return wish
+def _mark(due: Due[Export] | Due[Notice], desk: Desk, location: str) -> None:
+    desk.step("mark")
+    desk.store.sent(due, location, now=desk.clock())
 
 
-def _send(due: AnyDue, send: Callable[[], str] | None, desk: Desk) -> bool:
+def _with_report(wish: Export, desk: Desk) -> Export:
+    run = desk.store.run(wish.monitor, wish.window.start)
+    return wish if run is None else replace(wish, report=report_or_none(desk.store, run))
+
+
+def _send(due: AnyDue, send: Callable[[], str] | None, mark: Callable[[str], None], desk: Desk) -> bool:
     """Send one wish and mark what became of it; a failure is kept with its reason and tried again later."""
     desk.step("send")
     try:
@@ -121,8 +128,7 @@ def _send(due: AnyDue, send: Callable[[], str] | None, desk: Desk) -> bool:
         return _not_sent(due, str(error), desk, permanent=error.permanent)
     except Exception as error:  # noqa: BLE001 - a bug in one destination must not hold up the others
         return _not_sent(due, unforeseen(error, _log), desk)
-    desk.step("mark")
-    desk.store.sent(due, location, now=desk.clock())
+    mark(location)
     _log.info("sent", extra=fields(monitor=due.monitor, to=due.destination, where=location))
     return True
 

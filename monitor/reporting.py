@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+
 from monitor import __version__
+from monitor.logs import fields, unforeseen
 from monitor.picture import from_bytes
 from monitor.report.run_page import Source, run_page
 from monitor.store import Store
 from monitor.values import Run
 from monitor.windows import seed_of
 
-__all__ = ["report_of"]
+__all__ = ["report_of", "report_or_none"]
 
+_log = logging.getLogger("monitor.report")
 _PAST = 59
+
+
+def report_or_none(store: Store, run: Run) -> str:
+    """The report to send along; empty when it cannot be made, which holds up nothing."""
+    try:
+        return report_of(store, run)
+    except Exception as error:  # noqa: BLE001 - a report is beside what is sent
+        _log.warning("no report", extra=fields(monitor=run.monitor, error=unforeseen(error, _log)))
+        return ""
 
 
 def report_of(store: Store, run: Run) -> str:

@@ -106,6 +106,9 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
         exports={part.name: plugins.build("exporters", part.kind, part.options) for part in monitor.exports},
         notifiers={part.name: plugins.build("notifiers", part.kind, part.options) for part in monitor.notify},
         notify_pause=monitor.notify_pause,
+        reopen=monitor.schedule.mean_length * 2 if monitor.policy.reopen is None else monitor.policy.reopen,
+        silence=monitor.policy.silence,
+        allowed=monitor.policy.false_alarms_per_year,
         settings=monitor.fingerprint(),
     )
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from monitor.store import Claim
+from monitor.store import Claim, Due, Store
 from monitor.values import (
     Candidate,
     Counts,
     Decision,
-    Draft,
     Export,
+    Known,
     Measurement,
     Neighbour,
     Run,
     RunStatus,
     State,
+    TicketWish,
     Window,
 )
 
@@ -106,8 +108,20 @@ def calm(claim: Claim, **changes: object) -> Run:
     return finished(claim, decision=Decision(State.STABLE, ("All as before.",)), candidates=(), **changes)
 
 
-def draft(run: Run, key: str = "episode-1") -> Draft:
-    return Draft(key, run.monitor, "Drift in support", "# What happened\n\nMuch — «sehr viel».", run.window)
+def wish(run: Run, key: str = "episode-1", **changes: object) -> TicketWish:
+    """What a run asks of the ticket of its episode."""
+    made = TicketWish(key, run.monitor, "Drift in support", run.window.start, run.id, causes=("content",))
+    return replace(made, **changes)
+
+
+def tickets(run: Run, key: str = "episode-1", destinations: Sequence[str] = ("file",)) -> list[tuple[str, TicketWish]]:
+    """The same at every destination, as a store saves it."""
+    return [(destination, wish(run, key)) for destination in destinations]
+
+
+def open_ticket(store: Store, due: Due[TicketWish], location: str, now: datetime) -> None:
+    """Mark a ticket as if its service had it now."""
+    store.settled(due, Known(location, open=due.wish.open), now)
 
 
 def export(run: Run, key: str | None = None) -> Export:

@@ -15,7 +15,7 @@ import yaml
 from conftest import tool
 from live_alertmanager import oldest, watching
 from live_prometheus import exposed
-from run_examples import LEASE, START, WEEK, candidate, draft, export, failed, finished, week
+from run_examples import LEASE, START, WEEK, candidate, export, failed, finished, open_ticket, tickets, week
 
 from monitor.metrics import render
 from monitor.settings.limits import LimitSettings
@@ -72,9 +72,9 @@ def play(store):
     store.use_reference("support", 3)
     claim = store.claim("support", week(0), "a", START, LEASE)
     run = everything_at_once(claim)
-    store.save(claim, run, tickets={"github": draft(run)}, exports={"files": export(run)})
+    store.save(claim, run, tickets=tickets(run, destinations=["github"]), exports={"files": export(run)})
     (ticket,) = store.due_tickets(START + WEEK)
-    store.sent(ticket, "https://example.org/1", START + WEEK)
+    open_ticket(store, ticket, "https://example.org/1", START + WEEK)
     claim = store.claim("sales", week(0), "a", START, LEASE)
     store.save(claim, failed(claim))
     claim = store.claim("returns", week(0), "a", START, LEASE)

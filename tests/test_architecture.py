@@ -71,11 +71,16 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"values", "errors", "desk", "answers", "sampling", "selection", "embedders", "whole_files"},
         {"numpy", "pyarrow"},
     ),
-    "reporting": ({"values", "picture", "report", "store", "windows"}, set()),
+    "reporting": ({"values", "logs", "picture", "report", "store", "windows"}, set()),
     "pages": ({"values", "picture", "redaction", "report", "store"}, {"jinja2"}),
     "page_routes": ({"values", "errors", "logs", "pages", "report", "reporting", "store"}, {"starlette"}),
     "door": ({"errors", "pages"}, {"starlette"}),
-    "publish": ({"values", "errors", "decide", "desk", "news", "report", "reporting", "store", "logs"}, set()),
+    "episodes": ({"values", "decide", "report"}, set()),
+    "ticketing": ({"values", "errors", "decide", "desk", "logs", "report", "reporting", "store", "tickets"}, set()),
+    "publish": (
+        {"values", "errors", "desk", "episodes", "news", "reporting", "store", "ticketing", "logs"},
+        set(),
+    ),
     "pipeline": (
         {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}
         | {"answers", "illustrate", "selection", "windows"},
@@ -91,7 +96,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         | {"door", "page_routes"},
         {"apscheduler", "starlette", "uvicorn"},
     ),
-    "demo": ({"values", "errors", "report"}, {"numpy", "sklearn", "rich", "yaml"}),
+    "demo": ({"values", "errors", "redaction"}, {"numpy", "sklearn", "rich", "yaml"}),
 }
 ANYTHING = {"cli"}
 """Rooms at the door: they parse, wire, call and print, and may know everyone."""
@@ -99,10 +104,11 @@ PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detect
     "sketches",
     "causes",
     "calibration",
+    "documents",
+    "episodes",
     "news",
     "picture",
     "redaction",
-    "documents",
 }
 IMPURE_MODULES = {"os", "time", "random", "logging", "pathlib", "io", "subprocess", "socket", "shutil", "tempfile"}
 GLOBAL_GENERATORS = {

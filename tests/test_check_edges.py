@@ -16,10 +16,10 @@ from monitor.embedders.sentence_transformer import SentenceTransformerEmbedder
 from monitor.exporters.files import FilesExporter
 from monitor.testing import check_embedder, check_exporter, check_tickets
 from monitor.tickets.file import FileTickets
-from monitor.values import Candidate, Draft, Export, Window, record_schema
+from monitor.values import Candidate, Draft, Export, Paragraph, Span, Window, record_schema
 
 WINDOW = Window(datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 6, tzinfo=UTC))
-DRAFT = Draft("0123456789abcdef", "shop", "Title", "Body", WINDOW)
+DRAFT = Draft("0123456789abcdef", "shop", "shop: title", (Paragraph((Span("Body"),)),), WINDOW)
 CANDIDATES = tuple(Candidate(n, f"r{n}", "herding", 0.5, 0.5, None, None, (), "Because.", text="x") for n in (1, 2, 3))
 EXPORT = Export("shop|2026-01-05", "shop", "run", WINDOW, CANDIDATES, 1)
 TEXTS = ["Where is my order?", "refund", "a much longer message about a lamp that flickers at night", "refund"]
@@ -74,24 +74,44 @@ def test_a_faulty_embedder_is_found(spoil, message):
         check_embedder(Faulty(spoil), records())
 
 
-class Forgetful:
-    """Opens a ticket, or writes an export, anew each time."""
+class Forgetful(FileTickets):
+    """Finds no ticket again, and writes an export anew each time."""
 
-    def __init__(self):
+    def __init__(self, folder):
+        super().__init__(folder)
         self._count = 0
 
-    def open(self, draft):
-        self._count += 1
-        return f"ticket-{self._count}"
+    def find(self, draft, location):
+        return None
 
     def write(self, export):
-        return self.open(export)
+        self._count += 1
+        return f"export-{self._count}"
 
 
-def test_forgetful_parts_are_found():
-    with pytest.raises(AssertionError, match="the same key opens a second ticket"):
-        check_tickets(Forgetful(), DRAFT)
+class Mute(FileTickets):
+    """Writes no comment."""
+
+    def comment(self, seen, note):
+        pass
+
+
+class Stubborn(FileTickets):
+    """Closes no ticket."""
+
+    def update(self, seen, draft, *, open):  # noqa: A002
+        super().update(seen, draft, open=True)
+
+
+def test_forgetful_parts_are_found(tmp_path):
+    forgetful = Forgetful(str(tmp_path / "forgetful"))
+    with pytest.raises(AssertionError, match="not found"):
+        check_tickets(forgetful, DRAFT)
+    with pytest.raises(AssertionError, match="one comment was written"):
+        check_tickets(Mute(str(tmp_path / "mute")), DRAFT)
+    with pytest.raises(AssertionError, match="left closed is seen otherwise"):
+        check_tickets(Stubborn(str(tmp_path / "stubborn")), DRAFT)
     with pytest.raises(AssertionError, match="the same key goes to another place"):
-        check_exporter(Forgetful(), EXPORT)
+        check_exporter(forgetful, EXPORT)
     with pytest.raises(AssertionError, match="two candidates or more"):
-        check_exporter(Forgetful(), replace(EXPORT, candidates=()))
+        check_exporter(forgetful, replace(EXPORT, candidates=()))

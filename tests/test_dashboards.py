@@ -19,7 +19,7 @@ import pytest
 import yaml
 from conftest import missing
 from live_prometheus import asked, exposed, moment, now_is, scraping
-from run_examples import LEASE, START, WEEK, calm, candidate, draft, export, failed, finished, week
+from run_examples import LEASE, START, WEEK, calm, candidate, export, failed, finished, open_ticket, tickets, week
 
 from monitor.metrics import METRICS, render
 from monitor.store import Store
@@ -285,14 +285,14 @@ def play(store):
     store.save(claim, calm(claim))
     claim = store.claim("support", week(1), "a", START + WEEK, LEASE)
     run = in_depth(claim)
-    wishes = {"github": draft(run), "jira": draft(run)}
+    wishes = tickets(run, destinations=["github", "jira"])
     store.save(claim, run, tickets=wishes, exports={"files": export(run), "bucket": export(run, "other")})
     store.keep_calibration(
         Calibration("support", START, 3, Level(200, 0.05, 0.025, 0.125), Level(90, 0.0625, 0.03125, 0.125), 0.03125)
     )
     store.import_labels("support", {"r1": "refund"}, by="ana", now=START + WEEK)
     first, second = store.due_tickets(START + 2 * WEEK)
-    store.sent(first, "https://example.org/1", START + 2 * WEEK)
+    open_ticket(store, first, "https://example.org/1", START + 2 * WEEK)
     store.not_sent(second, "down", START + 2 * WEEK)
     first, second = store.due_exports(START + 2 * WEEK)
     store.sent(first, "/out", START + 2 * WEEK)

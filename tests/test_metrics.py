@@ -18,7 +18,7 @@ from conftest import free_port
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
-from run_examples import LEASE, START, WEEK, calm, draft, export, failed, finished, week
+from run_examples import LEASE, START, WEEK, calm, export, failed, finished, open_ticket, tickets, week, wish
 from scipy import stats
 
 from monitor import __version__
@@ -26,7 +26,7 @@ from monitor.errors import PublishError
 from monitor.metrics import METRICS, Exposition, StoreCollector, push, render, write_textfile
 from monitor.metrics.measured import interval
 from monitor.store import Store
-from monitor.values import Calibration, Decision, Estimate, Level, Measurement, MonitorTerms, Refresh, State
+from monitor.values import Calibration, Decision, Estimate, Level, Measurement, MonitorTerms, Refresh, Silence, State
 
 LAG = timedelta(hours=2)
 LAGS = re.compile(rb".*watermark_lag.*")
@@ -73,7 +73,7 @@ def play(store):
         decision=replace(run.decision, evidence=evidence),
     )
     store.keep_calibration(Calibration("support", START, 3, Level(200, 0.05, 0.025, 0.125), None, 0.03125))
-    store.save(claim, run, tickets={"file": draft(run)}, exports={"files": export(run)})
+    store.save(claim, run, tickets=tickets(run, destinations=["file"]), exports={"files": export(run)})
     store.import_labels("support", {"r1": "refund"}, by="ana", now=START + WEEK)
     store.claim("sales", week(0), "a", START, LEASE)
     store.claim("sales", week(0), "b", START + LEASE, LEASE)
@@ -221,7 +221,7 @@ def test_the_exposition_is_exactly_this(store):
     ]
     assert {metric.name for metric in METRICS} - shown == {
         f"drift_monitor_{state}_since_timestamp_seconds" for state in ("failing", "insufficient")
-    } | {"drift_monitor_ticket_open_since_timestamp_seconds"}
+    } | {"drift_monitor_ticket_open_since_timestamp_seconds", "drift_monitor_silenced_until_timestamp_seconds"}
 
 
 def test_another_process_shows_the_same_after_a_restart(store, database_url):
@@ -365,7 +365,8 @@ def test_since_when_it_fails_lacks_records_or_waits_for_labels(store):
     def save(number, make, **changes):
         claim = store.claim("support", week(number), "a", START, LEASE, retry_failed=True)
         run = make(claim)
-        store.save(claim, replace(run, **changes), tickets={"file": draft(run)} if make is finished else {})
+        asked = tickets(run) if make is finished else ()
+        store.save(claim, replace(run, **changes), tickets=asked)
 
     few = Decision(State.INSUFFICIENT, ("Too few.",))
     save(0, calm)
@@ -384,11 +385,22 @@ def test_since_when_it_fails_lacks_records_or_waits_for_labels(store):
     assert since("failing_since") == since("ticket_open_since") == {}
     assert set(since("outbox_oldest")) == {("file", "ticket")}
     (due,) = store.due_tickets(START + WEEK)
-    store.sent(due, "/t/1", START + WEEK)
+    open_ticket(store, due, "/t/1", START + WEEK)
     assert since("ticket_open_since") == {("file",): (START + WEEK).timestamp()}
     assert since("outbox_oldest") == {}
-    save(6, calm)
+    claim = store.claim("support", week(6), "a", START, LEASE)
+    over = wish(store.run("support", week(5).start), open=False, over_at=week(6).end)
+    store.save(claim, calm(claim), tickets=[("file", over)])
     assert since("ticket_open_since") == since("drifted_since") == {}
+
+
+def test_until_when_nobody_wants_to_hear_of_drift(store):
+    store.register_monitor("support", settings="s", period=WEEK, now=START)
+    for key, until in (("", START + WEEK), ("episode", START + 2 * WEEK)):
+        store.silence(Silence("support", until, "kim", "known", START, key))
+    assert samples(scrape(store), "drift_monitor_silenced_until_timestamp_seconds") == {
+        (): (START + 2 * WEEK).timestamp()
+    }
 
 
 def test_a_run_that_fails_or_lacks_records_ends_no_drift(store):

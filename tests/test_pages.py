@@ -19,7 +19,7 @@ import httpx
 import pytest
 import uvicorn
 from pictured import a_run, a_window, calm_run, candidates, picture
-from run_examples import LEASE, draft, failed, week
+from run_examples import LEASE, failed, open_ticket, tickets, week
 from starlette.testclient import TestClient
 from test_report_html import EMOJI, NASTY, RTL
 
@@ -42,12 +42,12 @@ SECRET = "4711"
 """In every raw text of the examples, and masked in every excerpt."""
 
 
-def keep(store, run, monitor="support", **wishes):
+def keep(store, run, monitor="support", destinations=(), **wishes):
     """Claim the window, and save the run under the id that the store gives it."""
     now = run.window.end
     claim = store.claim(monitor, run.window, "a", now, LEASE)
     made = replace(run, id=claim.run_id, monitor=monitor)
-    store.save(claim, made, **wishes(made) if callable(wishes) else wishes)
+    store.save(claim, made, tickets=tickets(made, destinations=destinations), **wishes)
     return made
 
 
@@ -74,9 +74,9 @@ def fill(store):
     first = min(drawn.candidates, key=lambda row: drawn.candidates[row])
     texts[first] = NASTY
     made = replace(drifted, id="x")
-    kept = keep(store, made, tickets={"file": draft(made)}, picture=to_bytes(replace(drawn, texts=texts)))
+    kept = keep(store, made, destinations=["file"], picture=to_bytes(replace(drawn, texts=texts)))
     for due in store.due_tickets(week(10).start + timedelta(hours=1)):
-        store.sent(due, "https://tickets.example/7?<script>", week(10).start + timedelta(hours=2))
+        open_ticket(store, due, "https://tickets.example/7?<script>", week(10).start + timedelta(hours=2))
     keep(store, calm_run(9), "calm")
     window = week(9)
     keep(

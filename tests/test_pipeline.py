@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -58,9 +59,14 @@ def test_a_window_that_is_done_is_not_run_again(tmp_path, database_url):
     store.close()
 
 
-def test_an_alarm_that_is_over_and_comes_again_is_another_ticket(tmp_path):
+@pytest.mark.parametrize(("reopen", "tickets"), [(timedelta(days=2), 1), (timedelta(0), 2)])
+def test_drift_that_comes_back_soon_goes_on_in_its_ticket(tmp_path, reopen, tickets):
     _, store, monitor = open_shop(tmp_path, days=(0, 40, 0, 0, 0, 0, 0, 0, 40, 40))
-    states = [run_window(monitor, window(day), desk(store)).decision.state for day in range(10)]
+    monitor = replace(monitor, reopen=reopen)
+    states = []
+    for day in range(10):
+        states.append(run_window(monitor, window(day), desk(store)).decision.state)
+        publish_pending({"shop": monitor}, desk(store))
     calm = states[2:8]
     # The evidence of one look may end just below the limit, as ties are drawn by lot; two are enough.
     assert states[1] is State.DRIFTED
@@ -69,10 +75,17 @@ def test_an_alarm_that_is_over_and_comes_again_is_another_ticket(tmp_path):
     assert calm == [State.RECOVERING] * calm.count(State.RECOVERING) + [State.STABLE] * calm.count(State.STABLE)
     assert calm.count(State.RECOVERING) >= 3
     assert calm[-1] is State.STABLE
-    publish_pending({"shop": monitor}, desk(store))
-    first, second = sorted(p.name[:10] for p in (tmp_path / "tickets").glob("*.md"))
-    assert first == "2026-03-03"
-    assert second == ("2026-03-10" if states[8] is State.DRIFTED else "2026-03-11")
+    paths = sorted((tmp_path / "tickets").glob("*.md"))
+    assert len(paths) == len(store.tickets("shop")) == tickets
+    first, last = paths[0].read_text(), paths[-1].read_text()
+    assert paths[0].name[:10] == "2026-03-03"
+    assert "The drift is over since the window of 2026-03-" in first
+    assert "State: open" in last
+    if tickets == 1:
+        assert "The drift is back in the window of" in first
+    else:
+        assert "State: closed" in first
+        assert paths[1].name[:10] == ("2026-03-10" if states[8] is State.DRIFTED else "2026-03-11")
     store.close()
 
 
@@ -81,13 +94,17 @@ def test_one_ticket_while_an_alarm_is_on(tmp_path):
     states = [run_window(monitor, window(day), desk(store)).decision.state for day in range(5)]
     assert states == [State.STABLE, State.DRIFTED, State.DRIFTED, State.RECOVERING, State.DRIFTED]
     assert publish_pending({"shop": monitor}, desk(store)) == 1 + 3
-    assert len(store.tickets("shop")) == 1, "the alarm was on all the time, for the same cause"
+    assert len(store.tickets("shop")) == 1, "the alarm was on all the time"
     assert len(store.exports("shop")) == 3, "every drifted window is exported"
     (ticket,) = (tmp_path / "tickets").glob("*.md")
     assert ticket.name[:10] == "2026-03-03"
-    report = report_of(store, store.run("shop", window(1).start))
-    assert ticket.with_suffix(".html").read_text() == report
-    assert (tmp_path / "exports" / "shop" / "20260303T000000Z" / "report.html").read_text() == report
+    newest, first = (report_of(store, store.run("shop", window(day).start)) for day in (4, 1))
+    assert ticket.with_suffix(".html").read_text() == newest
+    assert (tmp_path / "exports" / "shop" / "20260303T000000Z" / "report.html").read_text() == first
+    text = ticket.read_text()
+    assert "Drift in 3 windows since 2026-03-03, the newest of 2026-03-06." in text
+    assert str(tmp_path / "exports" / "shop" / "20260306T000000Z") in text
+    assert "drift-monitor note" not in text, "nothing changed that anyone would act on"
     assert publish_pending({"shop": monitor}, desk(store)) == 0
     store.close()
 
@@ -96,7 +113,7 @@ def test_a_report_that_cannot_be_made_holds_up_nothing(tmp_path, monkeypatch, ca
     def broken(*args):
         raise RuntimeError(args[1].candidates[0].text)
 
-    monkeypatch.setattr("monitor.publish.report_of", broken)
+    monkeypatch.setattr("monitor.reporting.report_of", broken)
     _, store, monitor = open_shop(tmp_path, days=(0, 40))
     run = run_window(monitor, window(1), desk(store))
     assert publish_pending({"shop": monitor}, desk(store)) == 2
@@ -106,14 +123,39 @@ def test_a_report_that_cannot_be_made_holds_up_nothing(tmp_path, monkeypatch, ca
     store.close()
 
 
-def test_a_new_reference_ends_an_episode(tmp_path):
+def test_drift_that_a_new_reference_does_not_end_goes_on_in_its_ticket(tmp_path):
     settings, store, monitor = open_shop(tmp_path, days=(0, 40, 40))
     run_window(monitor, window(1), desk(store))
+    publish_pending({"shop": monitor}, desk(store))
     build(settings, store)
     run_window(monitor, window(2), desk(store))
     publish_pending({"shop": monitor}, desk(store))
     assert [run.reference_version for run in store.runs("shop")] == [2, 1]
-    assert len(store.tickets("shop")) == 2
+    (ticket,) = (tmp_path / "tickets").glob("*.md")
+    assert "Traffic is compared with version 2 of the reference now." in ticket.read_text()
+    store.close()
+
+
+def test_a_label_on_the_ticket_accepts_the_change_or_silences_the_monitor(tmp_path):
+    _, store, monitor = open_shop(tmp_path, days=(0, 40, 40, 40, 40))
+    for day in range(2):
+        run_window(monitor, window(day), desk(store))
+    publish_pending({"shop": monitor}, desk(store))
+    (ticket,) = (tmp_path / "tickets").glob("*.md")
+    ticket.write_text(ticket.read_text().replace("Labels:", "Labels: wont-fix"))
+    run_window(monitor, window(2), desk(store))
+    publish_pending({"shop": monitor}, desk(store))
+    (silence,) = store.silenced(desk(store).clock()).values()
+    assert (silence.until, silence.reason) == (desk(store).clock() + monitor.silence, "label wont-fix")
+    ticket.write_text(ticket.read_text().replace("Labels: wont-fix", "Labels: accepted"))
+    run_window(monitor, window(3), desk(store))
+    publish_pending({"shop": monitor}, desk(store))
+    assert store.silenced(desk(store).clock()) == {}
+    (accepted,) = store.baselines("shop", window(4).end)
+    assert (accepted.window_start, accepted.accepted_by) == (window(3).start, f"label on {ticket}")
+    assert run_window(monitor, window(4), desk(store)).decision.state in {State.STABLE, State.INSUFFICIENT}
+    publish_pending({"shop": monitor}, desk(store))
+    assert "drift-monitor ticket" in ticket.read_text()
     store.close()
 
 

@@ -162,7 +162,7 @@ def test_the_overview_tells_all_about_every_monitor(store):
     assert support.last_success == run.finished_at
     assert support.same_since == run.window.end
     assert support.waiting == {("export", "files"): run.finished_at}
-    assert (support.failing_since, support.newest_tickets) == (None, {})
+    assert (support.failing_since, support.open_tickets) == (None, {})
     assert (support.settings, support.period, support.first_seen) == (run.settings, WEEK, START)
     assert (support.watermark, support.running) == (LATER, 1)
     assert support.runs == {"done": 1, "failed": 0, "abandoned": 1}

@@ -8,11 +8,12 @@ from datetime import timedelta
 
 import pytest
 from racing import in_processes
-from run_examples import LEASE, SECOND, START, WEEK, draft, export, failed, finished, week
+from run_examples import LEASE, SECOND, START, WEEK, export, failed, finished, open_ticket, tickets, week, wish
 
 from monitor.errors import ClaimLost
 from monitor.store import Delivery, DeliveryStatus, Due, Store
 from monitor.store.outbox import wait
+from monitor.values import Baseline, Known, Said, Silence
 
 SAVED = START + timedelta(seconds=90, microseconds=5)
 MINUTE = timedelta(minutes=1)
@@ -26,7 +27,7 @@ def saved(store, number=0, keys=None, destinations=("file",), monitor="support")
     store.save(
         claim,
         run,
-        tickets=dict.fromkeys(destinations, draft(run, key)),
+        tickets=tickets(run, key, destinations),
         exports=dict.fromkeys(destinations, export(run)),
     )
     return run
@@ -35,7 +36,9 @@ def saved(store, number=0, keys=None, destinations=("file",), monitor="support")
 def test_wishes_come_back_as_they_were_made(store):
     run = saved(store, destinations=("file", "tracker"))
     assert store.due_tickets(SAVED - SECOND) == []
-    assert store.due_tickets(SAVED) == [Due(to, draft(run, "episode-support-0"), 1) for to in ("file", "tracker")]
+    assert store.due_tickets(SAVED) == [
+        Due(to, wish(run, "episode-support-0"), 1, revision=1) for to in ("file", "tracker")
+    ]
     assert store.due_exports(SAVED) == [Due(to, export(run), 1) for to in ("file", "tracker")]
 
 
@@ -59,7 +62,7 @@ def test_a_row_that_kills_its_process_waits_longer_each_time(store):
 def test_sent_is_sent(store):
     saved(store)
     (ticket,), (file,) = store.due_tickets(SAVED), store.due_exports(SAVED)
-    store.sent(ticket, "https://tracker.invalid/7", SAVED + MINUTE)
+    open_ticket(store, ticket, "https://tracker.invalid/7", SAVED + MINUTE)
     store.sent(file, "/exports/support.parquet", SAVED + MINUTE)
     assert store.due_tickets(SAVED + WEEK) == []
     assert store.due_exports(SAVED + WEEK) == []
@@ -71,12 +74,12 @@ def test_sent_is_sent(store):
 
 def test_the_first_to_send_is_believed(store):
     saved(store)
-    (slow,) = store.due_tickets(SAVED, lease=MINUTE)
-    (fast,) = store.due_tickets(SAVED + MINUTE)
+    (slow,) = store.due_exports(SAVED, lease=MINUTE)
+    (fast,) = store.due_exports(SAVED + MINUTE)
     store.sent(fast, "first", SAVED + MINUTE)
     store.sent(slow, "second", SAVED + 2 * MINUTE)
     store.not_sent(slow, "too late to matter", SAVED + 2 * MINUTE, permanent=True)
-    assert [(t.status, t.location, t.error, t.failures) for t in store.tickets()] == [
+    assert [(t.status, t.location, t.error, t.failures) for t in store.exports()] == [
         (DeliveryStatus.SENT, "first", "", 0)
     ]
 
@@ -120,20 +123,107 @@ def test_unparking_leaves_alone_what_is_sent_or_being_sent(store):
         saved(store, number)
     sent, waiting, working = store.due_tickets(SAVED)
     store.not_sent(sent, "once", SAVED)
-    store.sent(sent, "here", SAVED)
+    open_ticket(store, sent, "here", SAVED)
     store.not_sent(waiting, "down", SAVED)
     assert store.unpark() == 1
     assert [one.key for one in store.due_tickets(SAVED)] == [waiting.key]
     assert {t.key: t.status for t in store.tickets()}[working.key] is DeliveryStatus.PENDING
 
 
-def test_the_same_key_opens_no_second_ticket(store):
+def test_the_same_key_is_the_same_ticket_and_due_again(store):
     saved(store, 0, keys="episode")
     (ticket,) = store.due_tickets(SAVED)
-    store.sent(ticket, "ticket 1", SAVED)
-    saved(store, 1, keys="episode", destinations=("file", "tracker"))
-    assert [(one.key, one.destination) for one in store.due_tickets(SAVED + WEEK)] == [("episode", "tracker")]
-    assert [(t.destination, t.window) for t in store.tickets()] == [("file", week(0)), ("tracker", week(1))]
+    open_ticket(store, ticket, "ticket 1", SAVED)
+    assert store.due_tickets(SAVED + WEEK) == []
+    run = saved(store, 1, keys="episode", destinations=("file", "tracker"))
+    again, new = store.due_tickets(SAVED + WEEK)
+    assert (again.destination, again.wish, again.revision, again.attempt) == ("file", wish(run, "episode"), 2, 1)
+    assert again.known == Known("ticket 1", open=True)
+    assert (new.destination, new.known, new.revision) == ("tracker", Known(), 1)
+    assert [(t.destination, t.location, t.window) for t in store.tickets()] == [
+        ("file", "ticket 1", week(1)),
+        ("tracker", "", week(1)),
+    ]
+
+
+def test_what_is_asked_while_it_is_being_sent_is_sent_next(store):
+    saved(store, 0, keys="episode")
+    (working,) = store.due_tickets(SAVED)
+    saved(store, 1, keys="episode")
+    assert store.due_tickets(SAVED) == []
+    open_ticket(store, working, "ticket 1", SAVED + MINUTE)
+    (next_,) = store.due_tickets(SAVED + MINUTE)
+    assert next_.known == Known("ticket 1", open=True)
+    open_ticket(store, next_, "ticket 1", SAVED + MINUTE)
+    assert store.due_tickets(SAVED + WEEK) == []
+
+
+def test_how_a_ticket_was_left_is_kept_step_by_step(store):
+    saved(store)
+    (ticket,) = store.due_tickets(SAVED, lease=MINUTE)
+    known = Known("ticket 1", open=True, told=frozenset({"b", "a"}))
+    store.keep_ticket(ticket, known)
+    # Its process died: whoever comes next knows how far it had come.
+    assert [one.known for one in store.due_tickets(SAVED + MINUTE)] == [known]
+
+
+def test_a_parked_ticket_takes_up_what_is_new_and_waits_for_a_person(store):
+    saved(store, 0, keys="episode")
+    (ticket,) = store.due_tickets(SAVED)
+    store.not_sent(ticket, "the token is refused", SAVED, permanent=True)
+    run = saved(store, 1, keys="episode")
+    assert store.due_tickets(SAVED + WEEK) == []
+    store.unpark()
+    assert [one.wish for one in store.due_tickets(SAVED + WEEK)] == [wish(run, "episode")]
+
+
+def test_comments_are_kept_once_in_the_order_they_were_said(store):
+    said = [Said("1 changed", ("Class balance has drifted too.",)), Said("2 over", ("It is over.",), lasting=True)]
+    for number, notes in ((0, ()), (1, said[:1]), (2, said)):
+        claim = store.claim("support", week(number), "a", START + number * WEEK, LEASE)
+        run = finished(claim)
+        store.save(claim, run, tickets=[("file", wish(run, notes=tuple(notes)))])
+    (ticket,) = store.due_tickets(SAVED + 3 * WEEK)
+    assert ticket.wish.notes == tuple(said)
+    (episode,) = store.living("support")
+    assert (episode.run_id, episode.told_run) == (run.id, run.id)
+    assert not store.tell("episode-1", said[0], SAVED)
+    assert not store.tell("no such episode", said[0], SAVED)
+    open_ticket(store, ticket, "ticket 1", SAVED + 3 * WEEK)
+    assert store.tell("episode-1", Said("verified", ("The new model breaks nothing.",), lasting=True), SAVED + 4 * WEEK)
+    (ticket,) = store.due_tickets(SAVED + 4 * WEEK)
+    assert [note.key for note in ticket.wish.notes] == ["1 changed", "2 over", "verified"]
+
+
+def test_a_silence_counts_until_it_runs_out_or_is_lifted(store):
+    def said(key, hours):
+        return Silence("support", SAVED + timedelta(hours=hours), "kim", "known", SAVED, key)
+
+    store.silence(said("", 1))
+    store.silence(said("episode", 3))
+    store.silence(said("episode", 2))
+    assert store.silenced(SAVED) == {"support": said("episode", 2)}
+    assert store.silenced(SAVED + timedelta(hours=2)) == {}
+    assert store.lift_silence("support") == 2
+    assert store.silenced(SAVED) == {}
+
+
+def test_what_a_person_asked_for_is_done_with_the_marking(store):
+    run = saved(store)
+    (ticket,) = store.due_tickets(SAVED)
+    accepted = Baseline(
+        "support", run.window.start, "label on 7", "label accepted", SAVED, None, {"mmd embeddings ": 0.25}
+    )
+    silence = Silence("support", SAVED + WEEK, "label on 7", "label wont-fix", SAVED, ticket.key)
+    left = Known("7", open=True, labels=frozenset({"accepted", "wont-fix"}))
+    store.settled(ticket, left, SAVED, baseline=accepted, silence=silence)
+    assert list(store.baselines("support", week(1).end)) == [accepted]
+    assert store.silenced(SAVED) == {"support": silence}
+    saved(store, 1, keys=ticket.key)
+    (again,) = store.due_tickets(SAVED + WEEK)
+    assert again.known == left
+    store.settled(again, Known("7", open=True), SAVED, lifted=True)
+    assert store.silenced(SAVED) == {}
 
 
 def test_a_lost_claim_wishes_for_nothing(store):
@@ -141,16 +231,19 @@ def test_a_lost_claim_wishes_for_nothing(store):
     store.claim("support", week(0), "b", START + LEASE, LEASE)
     run = finished(zombie)
     with pytest.raises(ClaimLost):
-        store.save(zombie, run, tickets={"file": draft(run)}, exports={"file": export(run)})
+        store.save(zombie, run, tickets=tickets(run, destinations=["file"]), exports={"file": export(run)})
     assert store.tickets() == store.exports() == []
 
 
 def test_a_failed_run_that_is_repeated_keeps_its_first_ticket(store):
     claim = store.claim("support", week(0), "a", START, LEASE)
-    store.save(claim, failed(claim), tickets={"file": draft(failed(claim))})
+    store.save(claim, failed(claim), tickets=tickets(failed(claim), destinations=["file"]))
     again = store.claim("support", week(0), "a", START + LEASE, LEASE, retry_failed=True)
     store.save(
-        again, finished(again), tickets={"file": draft(finished(again))}, exports={"file": export(finished(again))}
+        again,
+        finished(again),
+        tickets=tickets(finished(again), destinations=["file"]),
+        exports={"file": export(finished(again))},
     )
     assert len(store.due_tickets(START + WEEK)) == 1
     assert store.due_exports(START + WEEK)[0].wish == export(finished(again))
@@ -200,7 +293,7 @@ def send_all(url, barrier, number, results):
         while batch := store.due_tickets(SAVED, limit=3):
             mine += [(one.key, os.getpid()) for one in batch]
             for one in batch:
-                store.sent(one, f"by {number}", SAVED)
+                open_ticket(store, one, f"by {number}", SAVED)
     results.put(mine)
 
 

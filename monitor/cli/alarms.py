@@ -32,7 +32,7 @@ from monitor.settings import MonitorSettings
 from monitor.sketches import compare as compare_sums
 from monitor.sketches import from_bytes
 from monitor.store import PastWindow, Store
-from monitor.values import Baseline, BlockSums, Calibration, Level, Measurement, Window
+from monitor.values import Baseline, BlockSums, Calibration, Level, Measurement, Silence, Window
 
 __all__ = ["add_to"]
 
@@ -214,8 +214,36 @@ def accept(
     )
 
 
+def silence(
+    config_path: ConfigOption = DEFAULT_CONFIG,
+    monitor: MonitorOption = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="When to speak again; default: after policy.silence.")
+    ] = None,
+    by: Annotated[str, typer.Option("--by", help="Who wants it.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "",
+    lift: Annotated[bool, typer.Option("--lift", help="Speak again from now on.")] = False,
+) -> None:
+    """Say nothing about a monitor's drift for a while: no ticket, no comment, no message, no alert. Runs and metrics go on."""
+    settings = settings_of(config_path)
+    one = settings.monitor(monitor)
+    if not lift and not (by and reason):
+        raise ConfigError("silence needs --by and --reason, so that others know whom to ask")
+    with open_current_store(settings) as store:
+        if lift:
+            ended = store.lift_silence(one.name)
+            stdout.print(f"{one.name} speaks again" if ended else f"{one.name} was not silenced")
+            return
+        end = read_time(until, "--until") if until else now() + one.policy.silence
+        if end <= now():
+            raise ConfigError(f"--until: {end.isoformat()} is past")
+        store.silence(Silence(one.name, end, by, reason, now()))
+    stdout.print(f"{one.name} is silent about drift until {end.isoformat()}", soft_wrap=True)
+
+
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
+    app.command("silence")(silence)
     app.command("calibrate")(calibrate)
     app.command("compare")(compare)
     baseline = typer.Typer(help="Changes the owner accepts.", no_args_is_help=True)

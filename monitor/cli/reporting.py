@@ -11,8 +11,9 @@ import typer
 from monitor.cli.console import DEFAULT_CONFIG, ConfigOption, MonitorOption, open_current_store, settings_of, stdout
 from monitor.cli.reading import WindowOption, find_run
 from monitor.cli.reference import load_reference
+from monitor.documents.markdown import escaped, markdown
 from monitor.errors import ConfigError
-from monitor.report import ticket_body, ticket_title
+from monitor.report import Episode, ticket_document, ticket_title
 from monitor.reporting import report_of
 from monitor.settings import Settings
 from monitor.store import Store
@@ -71,7 +72,8 @@ def _markdown(settings: Settings, store: Store, run: Run) -> str:
         raise ConfigError(f"the run of {run.window} has nothing to report: {run.error or run.status}")
     reference = load_reference(settings, store, run.monitor, run.reference_version)
     title = ticket_title(run.monitor, run.decision, run.window.start.date().isoformat())
-    return f"# {title}\n\n{ticket_body(run, reference)}\n"
+    body = ticket_document(run, reference, Episode(since=run.window.start.isoformat()))
+    return f"# {escaped(title)}\n\n{markdown(body)}"
 
 
 def add_to(app: typer.Typer) -> None:

@@ -21,7 +21,7 @@ from rich.text import Text
 from monitor.demo.desk_model import DeskModel
 from monitor.demo.story import NEW_TOPIC, WEEKS, Message, Week, reference_messages, traffic, window_of
 from monitor.errors import ConfigError, MonitorError
-from monitor.report import excerpt
+from monitor.redaction import redacted
 
 __all__ = ["Play"]
 
@@ -211,18 +211,19 @@ class Play:
         return topic > len(chosen) / 2 and junk <= len(chosen) / 10
 
     def _show_ticket(self, week: int) -> None:
-        """The head of the ticket and the first records of its export, texts redacted as the ticket has them."""
-        (path,) = (self._folder / "tickets").glob(f"{window_of(week).start:%Y-%m-%d}-*.md")
+        """What the ticket told in that week, and the first records of its export, texts redacted as the ticket has them."""
+        start = window_of(week).start
+        path = max(p for p in (self._folder / "tickets").glob("*.md") if p.name[:10] <= f"{start:%Y-%m-%d}")
         title, _, body = path.read_text(encoding="utf-8").partition("\n\n")
-        self._stage.print(
-            f"\n[bold]{title.removeprefix('# ')}[/]\n{body.partition('| | |')[0].strip()}\n", highlight=False
-        )
+        comment = body.partition(f"<!-- drift-monitor note {start.isoformat()} changed -->")[2].partition("\n---")[0]
+        self._stage.print(f"\n{title.removeprefix('# ')}", style="bold", highlight=False, markup=False)
+        self._stage.print(f"{comment.strip()}\n", highlight=False, markup=False)
         first = Table(title="What to label and add: the first records", title_justify="left", title_style="bold")
         for name in ("#", "chosen by", "gain", "model said", "text"):
             first.add_column(name, justify="right" if name in {"#", "gain"} else "left")
         (export,) = self._folder.glob(f"exports/*/{window_of(week).start:%Y%m%d}*/candidates.csv")
         for row in _rows(export)[:8]:
-            text = Text(excerpt(row["text"]).replace("\\", ""), overflow="ellipsis", no_wrap=True)
+            text = Text(redacted(row["text"]), overflow="ellipsis", no_wrap=True)
             first.add_row(row["rank"], row["strategy"], f"{float(row['gain']):.2f}", row["predicted"], text)
         self._stage.print(first)
 

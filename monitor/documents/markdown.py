@@ -53,11 +53,15 @@ def _words(words: Words) -> str:
 
 
 def _span(span: Span) -> str:
-    inner = span.text if span.text.isspace() else _edges(span.text, escaped(span.text))
-    if span.style == "code" and span.text.strip():
+    text = one_line(span.text)
+    bare = text.strip()
+    if not bare:
+        return text
+    inner = _edges(text, escaped(bare))
+    if span.style == "code":
         # Nothing is escaped inside code; a bar would still end a cell.
-        inner = f"`{one_line(span.text).strip().replace('`', chr(39)).replace('|', '/')}`"
-    elif span.style == "bold" and span.text.strip():
+        inner = f"`{bare.replace('`', chr(39)).replace('|', '/')}`"
+    elif span.style == "bold":
         inner = f"**{inner.strip()}**"
     if not span.href:
         return inner

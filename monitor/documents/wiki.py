@@ -10,14 +10,14 @@ from monitor.values import Bullets, Document, Heading, Paragraph, Preformatted, 
 __all__ = ["escaped", "wiki"]
 
 # A colon begins addresses and smileys where something follows it at once; a hyphen is text between letters and digits.
-_MARKUP = re.compile(r"[\\*_+^~{}\[\]()|!?@&#<>;]|:(?=\S)|(?<![^\W_])-|-(?![^\W_])")
+_MARKUP = re.compile(r"[\\*_+^~{}\[\]()|!?@&#<>]|:(?=\S)|(?<![^\W_])-|-(?![^\W_])")
 _BLOCK = re.compile(r"^(\s*(?:h[1-6]|bq))\.")
 _IN_ADDRESS = re.compile(r"[\s|\[\]{}\\^<>\"]")
 
 
 def escaped(text: str) -> str:
     """Words without markup of their own, on one line. A backslash would not do: before a backslash it breaks the line."""
-    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", one_line(text))
+    return _BLOCK.sub(r"\1&#46;", _MARKUP.sub(lambda found: f"&#{ord(found[0])};", one_line(text)))
 
 
 def wiki(document: Document) -> str:
@@ -44,7 +44,7 @@ def _block(block: object) -> str:
 
 
 def _words(words: Words) -> str:
-    # What a macro of Jira's would take for the beginning of a block.
+    # Two spans together may begin a block where neither does.
     return _BLOCK.sub(r"\1&#46;", "".join(_span(span) for span in words))
 
 

@@ -6,9 +6,7 @@ import json as json_text
 import random
 import re
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from http import HTTPStatus
+from collections.abc import Callable, Collection, Iterator, Mapping
 from time import sleep
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -19,7 +17,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from monitor import __version__
 from monitor.errors import PublishError
 from monitor.http_client import refusals
-from monitor.http_client.answer import Answer
+from monitor.http_client.answer import Answer, Call
 from monitor.http_client.wire import Deadline, NotAdmitted, connections
 
 __all__ = ["Answer", "HttpClient", "quoted"]
@@ -29,6 +27,7 @@ _UNPROCESSED = frozenset({429, 503})
 _LATER = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 3
+_MOST_PAGES = 100
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 
 
@@ -75,6 +74,8 @@ class HttpClient:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("url must begin with https:// (or http://) and name a host")
+        if not 0 < total <= 300:
+            raise ValueError(f"timeout must be above 0 and at most 300 seconds, not {total:g}")
         if "@" in parts.netloc:
             raise ValueError("url must not hold a user or password; there are options for them")
         self._url, self._origin = url.rstrip("/"), f"{parts.scheme}://{parts.netloc}"
@@ -112,10 +113,34 @@ class HttpClient:
         url = self._whole(path) + (f"?{urlencode(query)}" if query else "")
         texts = [*refusals.texts_of(json), *([] if body is None else [body.decode("utf-8", "replace")])]
         every = {**self._headers, **content, **(headers or {})}
-        call = _Call(method, url, doing, every, sent, frozenset(accept), texts)
+        call = Call(method, url, doing, every, sent, frozenset(accept), texts)
         call.repeatable = method in _SAFE if repeatable is None else repeatable
         with Deadline(self._total, self._admits) as deadline:
             return self._until_answered(call, deadline)
+
+    def pages(self, path: str, *, doing: str, query: Mapping[str, str | int] | None = None) -> Iterator[Answer]:
+        """The answers to a GET, page by page, as their ``Link`` headers lead.
+
+        A ``PublishError`` when there are more than a hundred, or when reading them takes longer than four calls may.
+        """
+        begun = time.monotonic()
+        answer = self.call("GET", path, doing=doing, query=query)
+        yield answer
+        for _ in range(_MOST_PAGES - 1):
+            if not answer.next_page:
+                return
+            if time.monotonic() - begun > 4 * self._total:
+                raise PublishError(
+                    f"{self._name}: could not {doing}: it takes too long; it is tried again later by itself"
+                )
+            answer = self.call("GET", answer.next_page, doing=doing)
+            yield answer
+        if answer.next_page:
+            raise PublishError(
+                f"{self._name}: could not {doing}: there are more than {_MOST_PAGES} pages; "
+                f"name a place with less traffic in the settings, then {self._retry}",
+                permanent=True,
+            )
 
     def _content(
         self, json: Any, body: bytes | None, files: Mapping[str, tuple[str, bytes, str]] | None
@@ -135,7 +160,7 @@ class HttpClient:
             raise PublishError(f"{self._name}: will not send its token to another host", permanent=True)
         return path
 
-    def _until_answered(self, call: _Call, deadline: Deadline) -> Answer:
+    def _until_answered(self, call: Call, deadline: Deadline) -> Answer:
         for attempt in range(1, self._tries + 1):
             self._pause(call, deadline, self._free_at - time.time())
             failure = self._once(call, deadline)
@@ -150,7 +175,7 @@ class HttpClient:
             sleep(wait)
         raise AssertionError("a client tries at least once")
 
-    def _pause(self, call: _Call, deadline: Deadline, wait: float) -> None:
+    def _pause(self, call: Call, deadline: Deadline, wait: float) -> None:
         """What an earlier answer said of the rate limit holds for this call, too."""
         if wait <= 0:
             return
@@ -162,7 +187,7 @@ class HttpClient:
             )
         sleep(wait)
 
-    def _once(self, call: _Call, deadline: Deadline) -> Answer | PublishError:
+    def _once(self, call: Call, deadline: Deadline) -> Answer | PublishError:
         """The answer, or why there is none; ``call.may_repeat`` says whether the call may be made again."""
         call.may_repeat = call.repeatable
         try:
@@ -178,7 +203,7 @@ class HttpClient:
             return self._broken(call, error, deadline)
         return self._failed(call, "it redirects without end; correct the address", permanent=True)
 
-    def _exchange(self, call: _Call) -> Answer:
+    def _exchange(self, call: Call) -> Answer:
         response = self._pool.urlopen(
             call.method,
             call.url,
@@ -206,14 +231,14 @@ class HttpClient:
             parts.append(part)
         return b"".join(parts)
 
-    def _next_page(self, call: _Call, headers: HTTPHeaderDict) -> str:
+    def _next_page(self, call: Call, headers: HTTPHeaderDict) -> str:
         found = re.search(r'<([^<>]*)>\s*;[^,<]*\brel="?next"?', headers.get("link", ""))
         if not found:
             return ""
         # Behind a proxy a service may think its name or scheme another.
         return f"{self._origin}{urlsplit(urljoin(call.url, found[1]))._replace(scheme='', netloc='').geturl()}"
 
-    def _redirected(self, call: _Call, answer: Answer) -> bool:
+    def _redirected(self, call: Call, answer: Answer) -> bool:
         """Whether the call now goes elsewhere at the same place; the token is taken to no other."""
         if answer.status not in _REDIRECTS or answer.status in call.accept or "location" not in answer.headers:
             return False
@@ -223,7 +248,7 @@ class HttpClient:
         call.url = to
         return True
 
-    def _judged(self, call: _Call, answer: Answer) -> Answer | PublishError:
+    def _judged(self, call: Call, answer: Answer) -> Answer | PublishError:
         limit = refusals.is_limit(answer.status, answer.headers, answer.body)
         wait = refusals.wait_asked(answer.headers, time.time(), limit=limit)
         if wait is not None and (limit or answer.status < 300):
@@ -234,7 +259,7 @@ class HttpClient:
         surely_unprocessed = limit or (answer.status in _UNPROCESSED and wait is not None)
         call.may_repeat = surely_unprocessed or (call.repeatable and answer.status in _LATER)
         words = refusals.words_of(answer.body, call.texts, self._secrets)
-        phrase = _phrase(answer.status)
+        phrase = refusals.phrase(answer.status)
         if limit:
             phrase += ", too many requests" if answer.status != 429 else ""
         step = refusals.next_step(answer.status, permanent=permanent, retry=self._retry)
@@ -242,7 +267,7 @@ class HttpClient:
             call, f"it answered {phrase}{f': {words}' if words else ''}; {step}", permanent=permanent, wait=wait
         )
 
-    def _broken(self, call: _Call, error: Exception, deadline: Deadline) -> PublishError:
+    def _broken(self, call: Call, error: Exception, deadline: Deadline) -> PublishError:
         if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
             what = "its certificate is signed by nobody known; name its authority by ca_file"
             return self._failed(call, f"{what}, then {self._retry}", permanent=True)
@@ -261,25 +286,5 @@ class HttpClient:
             what = f"the connection broke ({type(error).__name__})"
         return self._failed(call, f"{what}; it is tried again later by itself")
 
-    def _failed(self, call: _Call, why: str, *, permanent: bool = False, wait: float | None = None) -> PublishError:
+    def _failed(self, call: Call, why: str, *, permanent: bool = False, wait: float | None = None) -> PublishError:
         return PublishError(f"{self._name}: could not {call.doing}: {why}", permanent=permanent, retry_after=wait)
-
-
-@dataclass(slots=True)
-class _Call:
-    method: str
-    url: str
-    doing: str
-    headers: Mapping[str, str]
-    body: bytes | None
-    accept: frozenset[int]
-    texts: list[str]
-    repeatable: bool = False
-    may_repeat: bool = False
-
-
-def _phrase(status: int) -> str:
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)

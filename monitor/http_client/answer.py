@@ -1,16 +1,16 @@
-"""What a service answered, and reading it."""
+"""What a service is asked, and what it answered."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from monitor.errors import PublishError
 
-__all__ = ["Answer"]
+__all__ = ["Answer", "Call"]
 
 Shape = TypeVar("Shape")
 
@@ -20,8 +20,8 @@ class Answer:
     """What a service answered. ``headers`` are found in upper or lower case; ``next_page`` is the URL of the next, or empty."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     service: str
     next_page: str = ""
 
@@ -37,3 +37,18 @@ class Answer:
                 f"{self.service} answered {self.status} with {kind}{f' at {where}' if where else ''}; "
                 "is there a proxy or a login page in between? It is tried again later by itself"
             ) from None
+
+
+@dataclass(slots=True, repr=False)  # its headers hold the token
+class Call:
+    """A call on its way; ``texts`` are those that must not come back in a message."""
+
+    method: str
+    url: str
+    doing: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    accept: frozenset[int]
+    texts: list[str]
+    repeatable: bool = False
+    may_repeat: bool = False

@@ -6,18 +6,23 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-__all__ = ["is_limit", "is_permanent", "next_step", "texts_of", "wait_asked", "words_of"]
+__all__ = ["is_limit", "is_permanent", "next_step", "phrase", "texts_of", "wait_asked", "words_of"]
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _SHOWN = 200
 _QUOTED = 12
-_SENT = "[what was sent]"
+_SENT = " [what was sent] "
 _LONGEST_WAIT = 24 * 3600.0
+
+_NAMES = ("errorMessages", "message", "error", "errors", "error_description", "detail", "title")
+_FIELDS = frozenset({"detail", "title"})
+"""Names that may also be those of fields, with what is wrong with them."""
 
 _NEXT = {
     401: "check the token, and that it has not expired",
@@ -73,6 +78,14 @@ def _moment(text: str, now: float) -> float | None:
     return number if number > 1e9 else now + number
 
 
+def phrase(status: int) -> str:
+    """The status with its name."""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
 def next_step(status: int, *, permanent: bool, retry: str) -> str:
     """What a person should do."""
     if not permanent:
@@ -90,7 +103,7 @@ def words_of(body: bytes, sent: Collection[str], secrets: Collection[str]) -> st
     text = "; ".join(dict.fromkeys(_messages(found)))
     for secret in secrets:
         text = text.replace(secret, "***")
-    text = " ".join(_without(text[: 10 * _SHOWN], sent).split())
+    text = " ".join(_without(text[: 3 * _SHOWN], sent).split())
     text = re.sub(r"[\x00-\x1f\x7f-\x9f]", "", text)
     return text if len(text) <= _SHOWN else text[:_SHOWN].rsplit(" ", 1)[0] + " …"
 
@@ -103,10 +116,10 @@ def _messages(found: Any) -> Iterator[str]:
         for one in found:
             yield from _messages(one)
     elif isinstance(found, dict):
-        named = {"message", "error", "errors", "errorMessages", "error_description", "detail", "title"} & found.keys()
+        named = [name for name in _NAMES if name in found and (name not in _FIELDS or isinstance(found[name], str))]
         if named:
-            for name in ("errorMessages", "message", "error", "errors", "error_description", "detail", "title"):
-                yield from _messages(found[name]) if name in named else ()
+            for name in named:
+                yield from _messages(found[name])
         elif {"field", "code"} <= found.keys():
             yield f"{found['field']}: {found['code']}"
         else:

@@ -124,15 +124,10 @@ def connections(url: str, ca_file: str = "") -> PoolManager:
 
     TLS is verified by the system's authorities and those of ``ca_file``; ``ValueError`` when that cannot be read.
     """
-    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-    context.load_default_certs()
-    if ca_file:
-        try:
-            context.load_verify_locations(cafile=ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise ValueError(f"ca_file {ca_file} cannot be read as certificates in PEM form") from error
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme)
+    tls = ca_file or "https" in (parts.scheme, urlsplit(proxy or "").scheme)
+    context = _trusting(ca_file) if tls else None
     manager: PoolManager
     if proxy and not proxy_bypass(parts.hostname or ""):
         manager = _through(proxy if "://" in proxy else f"http://{proxy}", context)
@@ -142,7 +137,18 @@ def connections(url: str, ca_file: str = "") -> PoolManager:
     return manager
 
 
-def _through(proxy: str, context: ssl.SSLContext) -> ProxyManager:
+def _trusting(ca_file: str) -> ssl.SSLContext:
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context.load_default_certs()
+    if ca_file:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ValueError(f"ca_file {ca_file} cannot be read as certificates in PEM form") from error
+    return context
+
+
+def _through(proxy: str, context: ssl.SSLContext | None) -> ProxyManager:
     parts = urlsplit(proxy)
     headers = None
     if parts.username:

@@ -196,10 +196,10 @@ def _of_outbox(one: Overview) -> Iterator[Sample]:
             yield name, labels, number
     for labels, since in sorted(one.waiting.items()):
         yield "outbox_oldest_timestamp_seconds", labels, since.timestamp()
-    alarm = one.verdict.evidence.get("alarm_since", 0.0) if one.verdict is not None else 0.0
-    for destination, (window_end, sent_at) in sorted(one.newest_tickets.items()):
-        if 0 < alarm <= window_end.timestamp():
-            yield "ticket_open_since_timestamp_seconds", (destination,), sent_at.timestamp()
+    for destination, since in sorted(one.open_tickets.items()):
+        yield "ticket_open_since_timestamp_seconds", (destination,), since.timestamp()
+    if one.silenced is not None:
+        yield "silenced_until_timestamp_seconds", (), one.silenced.timestamp()
 
 
 def _of_verdict(verdict: Decision) -> Iterator[Sample]:

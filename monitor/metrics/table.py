@@ -124,8 +124,12 @@ METRICS: tuple[Metric, ...] = (
     _gauge("tickets", "Tickets by destination and what became of them.", "destination", "status"),
     _gauge(
         "ticket_open_since_timestamp_seconds",
-        "When the newest ticket of the alarm that is on was sent; only while one is on.",
+        "When the ticket of the drift that goes on was opened, or opened again; only while it is open.",
         "destination",
+    ),
+    _gauge(
+        "silenced_until_timestamp_seconds",
+        "Until when a person wants to hear nothing of this monitor's drift; only once one has said so.",
     ),
     _gauge("exports", "Exports by destination and what became of them.", "destination", "status"),
     _gauge(

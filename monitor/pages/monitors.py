@@ -47,7 +47,7 @@ def _row(name: str, terms: MonitorTerms, seen: Overview | None, now: datetime) -
         "said": said,
         "at": at,
         "run": None if seen is None or seen.latest is None else seen.latest.id,
-        "open": 0 if seen is None else _open_tickets(seen),
+        "open": 0 if seen is None else len(seen.open_tickets),
         "waiting": 0 if seen is None else sum(n for (_, status), n in seen.tickets.items() if status != "sent"),
         "order": (min(map(_rank, states)), -ratio, name),
     }
@@ -86,9 +86,3 @@ def _said(seen: Overview | None) -> tuple[str, datetime | None]:
     run = seen.latest
     reasons = run.decision.reasons if run.decision is not None else ()
     return reasons[0] if reasons else run.error, run.window.end
-
-
-def _open_tickets(seen: Overview) -> int:
-    """Destinations whose newest ticket is about the drift that is still on."""
-    alarm = seen.verdict.evidence.get("alarm_since", 0.0) if seen.verdict is not None else 0.0
-    return sum(0 < alarm <= end.timestamp() for end, _ in seen.newest_tickets.values())

@@ -29,6 +29,7 @@ def _row(one: Delivery) -> dict[str, Any]:
     return {
         "status": one.status.value,
         "meaning": _MEANING[one.status],
+        "now": _now(one),
         "monitor": one.monitor,
         "window": one.window,
         "run": one.run_id,
@@ -37,3 +38,9 @@ def _row(one: Delivery) -> dict[str, Any]:
         "at": one.sent_at or one.created_at,
         "failures": one.failures,
     }
+
+
+def _now(one: Delivery) -> str:
+    if one.over:
+        return "the drift is over"
+    return "closed by hand" if one.by_hand else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.report.words import excerpt, summary_line, ticket_body, ticket_title
+from monitor.report.ticket import Episode, Exported, ticket_document, ticket_title
+from monitor.report.words import summary_line
 
-__all__ = ["excerpt", "summary_line", "ticket_body", "ticket_title"]
+__all__ = ["Episode", "Exported", "summary_line", "ticket_document", "ticket_title"]

@@ -46,6 +46,13 @@ class PolicySettings(Model):
         None,
         description="compare only with windows of the same place in this period: 1w for hours of the week, 1d, ...",
     )
+    reopen: Duration | None = Field(
+        None,
+        description="drift for the same causes, against the same reference, that comes back within this time goes on in its old ticket; default two periods",
+    )
+    silence: Duration = Field(
+        timedelta(days=30), description="how long the label wont-fix on a ticket silences the monitor's drift"
+    )
     keep: int = Field(1_000, ge=64, description="windows whose block sums are kept to compare with")
 
     @property

@@ -14,6 +14,7 @@ from typing import Self
 from monitor.errors import ClaimLost, StoreError
 from monitor.store import calibrations, claims, history, outbox, overview, pictures, references, results, schema, sums
 from monitor.store import labels as label_rows
+from monitor.store import tickets as ticket_rows
 from monitor.store.database import Database
 from monitor.store.entries import (
     AnyDue,
@@ -28,7 +29,22 @@ from monitor.store.entries import (
     ReferenceVersion,
 )
 from monitor.store.tables import runs
-from monitor.values import Baseline, Calibration, Candidate, Decision, Draft, Export, Measurement, Notice, Run, Window
+from monitor.values import (
+    Baseline,
+    Calibration,
+    Candidate,
+    Decision,
+    Export,
+    Known,
+    Living,
+    Measurement,
+    Notice,
+    Run,
+    Said,
+    Silence,
+    TicketWish,
+    Window,
+)
 
 __all__ = [
     "AnyDue",
@@ -120,7 +136,7 @@ class Store:
         claim: Claim,
         run: Run,
         *,
-        tickets: Mapping[str, Draft] | None = None,
+        tickets: Sequence[tuple[str, TicketWish]] = (),
         exports: Mapping[str, Export] | None = None,
         notices: Mapping[str, Notice] | None = None,
         past: Past | None = None,
@@ -130,10 +146,11 @@ class Store:
 
         A picture stays as long as its window is the newest, or is one of the newest with something to see.
 
-        :class:`ClaimLost` when the window was taken over. A key that its destination has had before adds nothing.
+        Tickets come as (destination, wish), once for each episode. :class:`ClaimLost` when the window was taken over. The
+        key of an export or a notice that its destination has had before adds nothing; that of a ticket changes it.
         """
         with self._database.write() as connection:
-            results.save(connection, claim, run, tickets or {}, exports or {}, notices or {}, past, picture)
+            results.save(connection, claim, run, tickets, exports or {}, notices or {}, past, picture)
 
     def unfinished(self, monitor: str, now: datetime) -> Sequence[Window]:
         """Windows whose process died or gave them back, oldest first; some may lie before the watermark."""
@@ -142,8 +159,8 @@ class Store:
 
     # --- sending -----------------------------------------------------------------------------------------------------
 
-    def due_tickets(self, now: datetime, limit: int = 50, lease: timedelta = _SENDING) -> Sequence[Due[Draft]]:
-        """Tickets to open now; no other process gets them before the lease ends."""
+    def due_tickets(self, now: datetime, limit: int = 50, lease: timedelta = _SENDING) -> Sequence[Due[TicketWish]]:
+        """Tickets to bring up to date now; no other process gets them before the lease ends."""
         with self._database.write() as connection:
             return outbox.due_tickets(connection, now, limit, lease)
 
@@ -157,8 +174,62 @@ class Store:
         with self._database.write() as connection:
             return outbox.due_notices(connection, now, limit, lease)
 
-    def sent(self, due: AnyDue, location: str, now: datetime) -> None:
-        """Note that the ticket is open or the export written, and where."""
+    def keep_ticket(self, due: Due[TicketWish], known: Known) -> None:
+        """Note a step of bringing a ticket up to date that cannot be taken back."""
+        with self._database.write() as connection:
+            ticket_rows.keep(connection, due.key, due.destination, known)
+
+    def settled(
+        self,
+        due: Due[TicketWish],
+        known: Known,
+        now: datetime,
+        *,
+        baseline: Baseline | None = None,
+        silence: Silence | None = None,
+        lifted: bool = False,
+    ) -> None:
+        """Note that a ticket is up to date and how it was left, and do what a person asked for on it.
+
+        ``lifted`` takes back a silence that was said on it.
+        """
+        reopened = known.open is True and due.known.open is False
+        with self._database.write() as connection:
+            ticket_rows.settled(connection, due.key, due.destination, known, due.revision, now, reopened=reopened)
+            if baseline is not None:
+                references.accept(connection, baseline)
+            if lifted:
+                ticket_rows.lift(connection, due.monitor, due.key)
+            if silence is not None:
+                ticket_rows.silence(connection, silence)
+
+    def living(self, monitor: str, limit: int = 10) -> Sequence[Living]:
+        """Episodes of drift that have tickets, the newest first."""
+        with self._database.read() as connection:
+            return ticket_rows.living(connection, monitor, limit)
+
+    def tell(self, key: str, note: Said, now: datetime) -> bool:
+        """Add a comment to the tickets of an episode; false when there are none or it was told before."""
+        with self._database.write() as connection:
+            return ticket_rows.tell(connection, key, note, now)
+
+    def silence(self, said: Silence) -> None:
+        """Say nothing about a monitor's drift until then."""
+        with self._database.write() as connection:
+            ticket_rows.silence(connection, said)
+
+    def lift_silence(self, monitor: str) -> int:
+        """Speak again about a monitor's drift; the number of silences that ended."""
+        with self._database.write() as connection:
+            return ticket_rows.lift(connection, monitor)
+
+    def silenced(self, now: datetime) -> Mapping[str, Silence]:
+        """The longest silence of each monitor that has not run out."""
+        with self._database.read() as connection:
+            return ticket_rows.silenced(connection, now)
+
+    def sent(self, due: Due[Export] | Due[Notice], location: str, now: datetime) -> None:
+        """Note that the export is written or the notice sent, and where."""
         with self._database.write() as connection:
             outbox.sent(connection, due, location, now)
 

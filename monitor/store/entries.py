@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from monitor.values import Calibration, Decision, Draft, Export, Notice, Run, Window
+from monitor.values import Calibration, Decision, Export, Known, Notice, Run, TicketWish, Window
 
 __all__ = [
     "AnyDue",
@@ -23,7 +23,7 @@ __all__ = [
     "ReferenceVersion",
 ]
 
-Wish = TypeVar("Wish", Draft, Export, Notice)
+Wish = TypeVar("Wish", TicketWish, Export, Notice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,17 @@ class DeliveryStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Due(Generic[Wish]):
-    """A wish that this process may send now; ``attempt`` is 1 the first time."""
+    """A wish that this process may send now; ``attempt`` is 1 the first time.
+
+    known     how a ticket was left
+    revision  of what is asked of a ticket
+    """
 
     destination: str
     wish: Wish
     attempt: int
+    known: Known = field(default_factory=Known)
+    revision: int = 0
 
     @property
     def key(self) -> str:
@@ -66,12 +72,16 @@ class Due(Generic[Wish]):
         return self.wish.monitor
 
 
-AnyDue = Due[Draft] | Due[Export] | Due[Notice]
+AnyDue = Due[TicketWish] | Due[Export] | Due[Notice]
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A ticket, an export or a notice, and what became of it. ``title`` is empty for exports."""
+    """A ticket, an export or a notice, and what became of it. ``title`` is empty for exports.
+
+    over     whether the drift of a ticket is over
+    by_hand  whether a person closed the ticket
+    """
 
     key: str
     destination: str
@@ -87,6 +97,8 @@ class Delivery:
     created_at: datetime
     due_at: datetime
     sent_at: datetime | None
+    over: bool = False
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +140,8 @@ class Overview:
     last_success    when the newest run that came to a verdict ended
     failing_since   end of the first window that failed since the newest that is done
     same_since      end of the first window of the unbroken row whose verdict is that of the newest one that is done
-    newest_tickets  of each destination, end of the window and time of sending of the newest ticket that was sent
+    open_tickets    of each destination, since when a ticket is open; not one that a person closed
+    silenced        until when nobody wants to hear of its drift; it may have run out
     waiting         since when the oldest waits to be sent, by (``ticket`` or ``export``, destination)
     """
 
@@ -149,7 +162,8 @@ class Overview:
     last_success: datetime | None = None
     failing_since: datetime | None = None
     same_since: datetime | None = None
-    newest_tickets: Mapping[str, tuple[datetime, datetime]] = field(default_factory=dict)
+    open_tickets: Mapping[str, datetime] = field(default_factory=dict)
+    silenced: datetime | None = None
     waiting: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     reference: ReferenceVersion | None = None
     calibration: Calibration | None = None

@@ -18,7 +18,8 @@ from monitor.store.database import insert_missing
 from monitor.store.entries import AnyDue, Delivery, DeliveryStatus, Due, Wish
 from monitor.store.rows import candidate_of, refresh_of
 from monitor.store.tables import candidates, exports, notices, runs, tickets
-from monitor.values import Draft, Export, Notice, Run, Window
+from monitor.store.tickets import known_of, notes_of, wish_of
+from monitor.values import Export, Notice, Run, TicketWish, Window
 
 __all__ = [
     "FIRST_WAIT",
@@ -46,14 +47,10 @@ def wait(attempts: int) -> timedelta:
 def wish(
     connection: Connection,
     run: Run,
-    drafts: Mapping[str, Draft],
     wanted: Mapping[str, Export],
     news: Mapping[str, Notice],
 ) -> None:
-    """Add the run's wishes. A key the destination has had before changes nothing: one key, one ticket."""
-    for destination, draft in drafts.items():
-        row = _row(run, draft.key, destination) | {"title": draft.title, "body": draft.body}
-        insert_missing(connection, tickets, row)
+    """Add the exports and notices that a run asks for. A key the destination has had before changes nothing."""
     for destination, export in wanted.items():
         insert_missing(connection, exports, _row(run, export.key, destination))
     for destination, notice in news.items():
@@ -131,13 +128,20 @@ def _due(
     return [Due(row.destination, make(row, by_id[row.run_id]), row.attempts + 1) for row in found]
 
 
-def due_tickets(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[Draft]]:
+def due_tickets(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[TicketWish]]:
     """Lease tickets that are due."""
-
-    def draft(row: Row[Any], run: Row[Any]) -> Draft:
-        return Draft(row.key, row.monitor, row.title, row.body, Window(run.window_start, run.window_end))
-
-    return _due(connection, tickets, draft, now, limit, lease)
+    found = _lease(connection, tickets, now, limit, lease)
+    notes = notes_of(connection, {row.key for row in found})
+    return [
+        Due(
+            row.destination,
+            wish_of(row, notes.get(row.key, ())),
+            row.attempts + 1,
+            known_of(row),
+            row.revision or 0,
+        )
+        for row in found
+    ]
 
 
 def due_notices(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[Notice]]:
@@ -168,7 +172,7 @@ def _export(connection: Connection, row: Row[Any], run: Row[Any]) -> Export:
 
 
 def _of(due: AnyDue) -> tuple[sa.Table, sa.ColumnElement[bool]]:
-    table = {Draft: tickets, Export: exports, Notice: notices}[type(due.wish)]
+    table = {TicketWish: tickets, Export: exports, Notice: notices}[type(due.wish)]
     return table, sa.and_(table.c.key == due.key, table.c.destination == due.destination)
 
 
@@ -232,4 +236,6 @@ def _delivery(row: Row[Any]) -> Delivery:
         window=Window(row.window_start, row.window_end),
         title=getattr(row, "title", ""),
         status=DeliveryStatus(row.status),
+        over=getattr(row, "open", None) is False,
+        by_hand=bool((getattr(row, "known", None) or {}).get("by_hand")),
     )

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from monitor.store import calibrations
-from monitor.store.entries import Overview
+from monitor.store.entries import DeliveryStatus, Overview
 from monitor.store.history import latest
 from monitor.store.references import active
 from monitor.store.rows import decision_of
-from monitor.store.tables import candidates, decisions, exports, monitors, notices, runs, tickets
+from monitor.store.tables import candidates, decisions, exports, monitors, notices, runs, silences, tickets
 from monitor.values import Decision, RunStatus, State
 
 __all__ = ["overview"]
@@ -38,8 +38,9 @@ def overview(connection: Connection) -> list[Overview]:
         _failing(connection),
         _same_verdict(connection),
     )
-    sent, waiting, verdicts = _newest_tickets(connection), _waiting(connection), _verdicts(connection)
+    left_open, waiting, verdicts = _open_tickets(connection), _waiting(connection), _verdicts(connection)
     calibrated = calibrations.newest(connection)
+    silenced = _silenced(connection)
     found = [
         Overview(
             monitor=row.name,
@@ -59,7 +60,8 @@ def overview(connection: Connection) -> list[Overview]:
             last_success=successes.get(row.name),
             failing_since=failing.get(row.name),
             same_since=same.get(row.name),
-            newest_tickets=sent.get(row.name, {}),
+            open_tickets=left_open.get(row.name, {}),
+            silenced=silenced.get(row.name),
             waiting=waiting.get(row.name, {}),
             reference=references.get(row.name),
             calibration=calibrated.get(row.name),
@@ -163,29 +165,28 @@ def _same_verdict(connection: Connection) -> dict[str, datetime]:
     return {row.monitor: row.since for row in connection.execute(query)}
 
 
-def _newest_tickets(connection: Connection) -> dict[str, dict[str, tuple[datetime, datetime]]]:
-    query = (
-        sa.select(
-            tickets.c.monitor,
-            tickets.c.destination,
-            sa.func.max(runs.c.window_end).label("window_end"),
-            sa.func.max(tickets.c.sent_at).label("sent_at"),
-        )
-        .join(runs, runs.c.id == tickets.c.run_id)
-        .where(tickets.c.sent_at.is_not(None))
-        .group_by(tickets.c.monitor, tickets.c.destination)
-    )
-    found: dict[str, dict[str, tuple[datetime, datetime]]] = defaultdict(dict)
+def _open_tickets(connection: Connection) -> dict[str, dict[str, datetime]]:
+    query = sa.select(tickets.c.monitor, tickets.c.destination, tickets.c.sent_at, tickets.c.known)
+    query = query.where(tickets.c.open.is_(True), tickets.c.sent_at.is_not(None)).order_by(tickets.c.sent_at.desc())
+    found: dict[str, dict[str, datetime]] = defaultdict(dict)
     for row in connection.execute(query):
-        found[row.monitor][row.destination] = row.window_end, row.sent_at
+        if not (row.known or {}).get("by_hand"):
+            found[row.monitor][row.destination] = row.sent_at
     return found
+
+
+def _silenced(connection: Connection) -> dict[str, datetime]:
+    query = sa.select(silences.c.monitor, sa.func.max(silences.c.until).label("until")).group_by(silences.c.monitor)
+    return {row.monitor: row.until for row in connection.execute(query)}
 
 
 def _waiting(connection: Connection) -> dict[str, dict[tuple[str, str], datetime]]:
     found: dict[str, dict[tuple[str, str], datetime]] = defaultdict(dict)
     for kind, table in _KINDS:
         which = (table.c.monitor, table.c.destination)
-        query = sa.select(*which, sa.func.min(table.c.created_at).label("since")).where(table.c.sent_at.is_(None))
+        asked = sa.func.coalesce(table.c.wished_at, table.c.created_at) if table is tickets else table.c.created_at
+        query = sa.select(*which, sa.func.min(asked).label("since"))
+        query = query.where(table.c.status != DeliveryStatus.SENT.value)
         for row in connection.execute(query.group_by(*which)):
             found[row.monitor][kind, row.destination] = row.since
     return found

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from monitor.store import outbox, pictures, rows, sums
+from monitor.store import tickets as ticket_rows
 from monitor.store.claims import lost, ours
 from monitor.store.entries import Claim, Past
 from monitor.store.tables import candidates, decisions, measurements, monitors, runs
-from monitor.values import Decision, Draft, Export, Notice, Run, RunStatus
+from monitor.values import Decision, Export, Notice, Run, RunStatus, TicketWish
 
 __all__ = ["save"]
 
@@ -38,7 +39,7 @@ def save(
     connection: Connection,
     claim: Claim,
     run: Run,
-    tickets: Mapping[str, Draft],
+    tickets: Sequence[tuple[str, TicketWish]],
     exports: Mapping[str, Export],
     notices: Mapping[str, Notice],
     past: Past | None = None,
@@ -65,4 +66,6 @@ def save(
     if past is not None:
         sums.save(connection, run, past)
     pictures.save(connection, run, picture)
-    outbox.wish(connection, run, tickets, exports, notices)
+    for destination, wanted in tickets:
+        ticket_rows.wish(connection, [destination], wanted, run.finished_at or claim.started_at)
+    outbox.wish(connection, run, exports, notices)

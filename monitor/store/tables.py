@@ -32,6 +32,8 @@ __all__ = [
     "pictures",
     "reference_versions",
     "runs",
+    "silences",
+    "ticket_notes",
     "tickets",
 ]
 
@@ -230,8 +232,41 @@ tickets = Table(
     metadata,
     *_outbox(),
     _needed("title", Words),
+    # What the ticket said, up to schema 0006; its words are made anew at every sending since.
     _needed("body", Words),
+    Column("since", Moment),
+    Column("told_run", Words),
+    Column("open", Boolean),
+    Column("standing", Words),
+    Column("causes", Document),
+    Column("over_at", Moment),
+    Column("wished_at", Moment),
+    Column("revision", Integer),
+    Column("known", Document),
     Index(None, "status", "due_at"),
+    Index(None, "monitor", "since"),
+)
+
+ticket_notes = Table(
+    "ticket_notes",
+    metadata,
+    Column("ticket", Words, primary_key=True),
+    Column("key", Words, primary_key=True),
+    _needed("monitor", Words),
+    _needed("sentences", Document),
+    _needed("lasting", Boolean),
+    _needed("said_at", Moment),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("monitor", Words, primary_key=True),
+    Column("key", Words, primary_key=True),
+    _needed("until", Moment),
+    _needed("by", Words),
+    _needed("reason", Words),
+    _needed("said_at", Moment),
 )
 
 exports = Table("exports", metadata, *_outbox(), Index(None, "status", "due_at"))

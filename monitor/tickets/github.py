@@ -108,17 +108,15 @@ class GitHubTickets:
             "per_page": 100,
         }
         found: _Issue | None = None
-        answer = self._client.call("GET", self._issues, doing="look for the ticket", query=query)
-        while True:
+        for answer in self._client.pages(self._issues, doing="look for the ticket", query=query):
             issues = answer.read(list[_Issue])
             for issue in issues:
                 # A pull request may quote the mark.
                 if issue.pull_request is None and mark in (issue.body or ""):
                     found = issue
-            older = issues and issues[-1].created_at and issues[-1].created_at < since
-            if older or not answer.next_page:
-                return found
-            answer = self._client.call("GET", answer.next_page, doing="look for the ticket")
+            if issues and issues[-1].created_at and issues[-1].created_at < since:
+                break
+        return found
 
     @property
     def _issues(self) -> str:
@@ -135,13 +133,9 @@ class GitHubTickets:
         return Seen(issue.html_url, f"#{issue.number}", issue.state == "open", labels, notes, issue)
 
     def _comments(self, issue: _Issue) -> list[str]:
-        texts: list[str] = []
-        page = f"{self._path(issue)}/comments?per_page=100"
-        while page:
-            answer = self._client.call("GET", page, doing="read the ticket's comments")
-            texts += [comment.body or "" for comment in answer.read(list[_Comment])]
-            page = answer.next_page
-        return texts
+        path = f"{self._path(issue)}/comments"
+        pages = self._client.pages(path, doing="read the ticket's comments", query={"per_page": 100})
+        return [comment.body or "" for page in pages for comment in page.read(list[_Comment])]
 
     def create(self, draft: Draft) -> Seen:
         """Open the issue."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from monitor.documents.fitting import fitted
 from monitor.documents.markdown import markdown
 from monitor.errors import PublishError
-from monitor.http_client import Answer, HttpClient, quoted
+from monitor.http_client import HttpClient, quoted
 from monitor.secrets import Secret
 from monitor.tickets import Seen
 from monitor.tickets.marks import fingerprint, kept_below, note_mark, notes_marked, same_text, ticket_mark, title_within
@@ -107,25 +107,20 @@ class GitLabTickets:
 
     def _marked(self, draft: Draft) -> _Issue | None:
         mark, since = ticket_mark(draft.key), draft.window.start.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        query = {"state": "all", "created_after": since, "order_by": "created_at", "sort": "asc"}
-        for answer in self._pages(f"{self._project}/issues", "look for the ticket", query):
+        query: dict[str, str | int] = {"state": "all", "created_after": since, "order_by": "created_at", "sort": "asc"}
+        query["per_page"] = 100
+        for answer in self._client.pages(f"{self._project}/issues", doing="look for the ticket", query=query):
             for issue in answer.read(list[_Issue]):
                 if mark in (issue.description or ""):
                     return issue
         return None
 
-    def _pages(self, path: str, doing: str, query: dict[str, str]) -> Iterator[Answer]:
-        answer = self._client.call("GET", path, doing=doing, query={**query, "per_page": 100})
-        yield answer
-        while answer.next_page:
-            answer = self._client.call("GET", answer.next_page, doing=doing)
-            yield answer
-
     def _seen(self, issue: _Issue, draft: Draft) -> Seen:
         labels = frozenset(label.lower() for label in issue.labels)
         notes: frozenset[str] = frozenset()
         if draft.notes:
-            pages = self._pages(f"{self._path(issue)}/notes", "read the ticket's comments", {"sort": "asc"})
+            path, query = f"{self._path(issue)}/notes", {"sort": "asc", "per_page": "100"}
+            pages = self._client.pages(path, doing="read the ticket's comments", query=query)
             notes = notes_marked(draft.notes, (one.body for page in pages for one in page.read(list[_Comment])))
         return Seen(issue.web_url, f"#{issue.iid}", issue.state == "opened", labels, notes, issue)
 

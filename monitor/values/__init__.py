@@ -21,7 +21,7 @@ from monitor.values.records import (
 from monitor.values.refresh import Advice, Candidate, Estimate, Export, Neighbour, Notice, Refresh
 from monitor.values.runs import Run, RunStatus
 from monitor.values.terms import MonitorTerms
-from monitor.values.tickets import Draft, Known, Note
+from monitor.values.tickets import Draft, Known, Living, Note, Said, Silence, TicketWish
 from monitor.values.training import Reference
 from monitor.values.verdicts import Baseline, BlockSums, Cause, Decision, Measurement, State
 
@@ -46,6 +46,7 @@ __all__ = [
     "Heading",
     "Known",
     "Level",
+    "Living",
     "Measurement",
     "MonitorTerms",
     "Neighbour",
@@ -57,11 +58,14 @@ __all__ = [
     "Refresh",
     "Run",
     "RunStatus",
+    "Said",
     "Sample",
+    "Silence",
     "Span",
     "State",
     "Steps",
     "Table",
+    "TicketWish",
     "Vectors",
     "Window",
     "Words",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from monitor.values.documents import Document
 from monitor.values.records import Window
 
-__all__ = ["Draft", "Known", "Note"]
+__all__ = ["Draft", "Known", "Living", "Note", "Said", "Silence", "TicketWish"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +60,70 @@ class Known:
     by_hand: bool = False
     told: frozenset[str] = frozenset()
     labels: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a comment is to say, in finished sentences without production text."""
+
+    key: str
+    sentences: tuple[str, ...]
+    lasting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TicketWish:
+    """What a run asks of the ticket of a drift episode. Its body is made when it is sent, of the run that it shows.
+
+    key       of the episode
+    since     start of its first drifted window
+    run_id    the run it shows: the newest that drifted
+    open      whether the episode goes on
+    standing  how it stands at the newest window, a finished sentence
+    causes    what has drifted in this episode
+    over_at   end of the window that ended it
+    notes     comments that this run adds
+    """
+
+    key: str
+    monitor: str
+    title: str
+    since: datetime
+    run_id: str
+    open: bool = True
+    standing: str = ""
+    causes: tuple[str, ...] = ()
+    over_at: datetime | None = None
+    notes: tuple[Said, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """An episode of drift with its tickets, as the store remembers it.
+
+    told_run  the run that the last comment, or the opening, told of
+    known     how each ticket was left, by destination
+    """
+
+    key: str
+    monitor: str
+    title: str
+    since: datetime
+    run_id: str
+    told_run: str
+    open: bool
+    causes: tuple[str, ...]
+    over_at: datetime | None
+    known: Mapping[str, Known] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Nobody wants to hear of this monitor's drift until then. ``key`` is that of the ticket it was said on, empty for none."""
+
+    monitor: str
+    until: datetime
+    by: str
+    reason: str
+    said_at: datetime
+    key: str = ""

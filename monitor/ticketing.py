@@ -1,0 +1,109 @@
+"""Brings one ticket up to date: its words are made of what is saved now, and what a person asked for on it is done."""
+
+from __future__ import annotations
+
+import logging
+
+from monitor.decide import key_of
+from monitor.desk import Desk, Monitor
+from monitor.errors import PublishError
+from monitor.logs import fields
+from monitor.report import Episode, Exported, ticket_document
+from monitor.reporting import report_or_none
+from monitor.store import DeliveryStatus, Due
+from monitor.tickets.living import ACCEPTED, WONT_FIX, settle
+from monitor.values import (
+    Baseline,
+    Bullets,
+    Document,
+    Draft,
+    Known,
+    Note,
+    Paragraph,
+    Run,
+    Said,
+    Silence,
+    Span,
+    TicketWish,
+    Window,
+)
+
+__all__ = ["bring_up_to_date"]
+
+_log = logging.getLogger("monitor.publish")
+_DRAWN = 24
+
+
+def bring_up_to_date(monitor: Monitor, due: Due[TicketWish], desk: Desk) -> str:
+    """Settle the ticket with its service and keep how it was left; where it is, empty when none was ever opened."""
+    wish = due.wish
+    run = desk.store.run_by_id(wish.run_id)
+    if run is None or run.reference_version is None:
+        raise PublishError(f"ticket {due.key}: its run {wish.run_id} is not in the store any more", permanent=True)
+    draft = _draft(monitor, due, run, desk)
+
+    def keep(known: Known) -> None:
+        desk.store.keep_ticket(due, known)
+
+    known = settle(monitor.tickets[due.destination], draft, due.known, keep)
+    desk.step("mark")
+    asked = known.labels - due.known.labels
+    now = desk.clock()
+    by = f"label on {known.location}"
+    accepted = _accepted(run, by, desk) if ACCEPTED in asked else None
+    silence = (
+        Silence(due.monitor, now + monitor.silence, by, f"label {WONT_FIX}", now, due.key)
+        if WONT_FIX in asked
+        else None
+    )
+    desk.store.settled(
+        due, known, now, baseline=accepted, silence=silence, lifted=WONT_FIX in due.known.labels - known.labels
+    )
+    for label in sorted(asked):
+        _log.info("asked", extra=fields(monitor=due.monitor, to=due.destination, label=label))
+    return known.location
+
+
+def _draft(monitor: Monitor, due: Due[TicketWish], run: Run, desk: Desk) -> Draft:
+    wish = due.wish
+    return Draft(
+        key=due.key,
+        monitor=due.monitor,
+        title=wish.title,
+        body=_body(monitor, wish, run, desk),
+        window=Window(wish.since, wish.since + (run.window.end - run.window.start)),
+        open=wish.open,
+        notes=tuple(Note(said.key, _comment(said), said.lasting) for said in wish.notes),
+        report=report_or_none(desk.store, run),
+    )
+
+
+def _body(monitor: Monitor, wish: TicketWish, run: Run, desk: Desk) -> Document:
+    history = desk.store.history(run.monitor, before=desk.clock(), limit=_DRAWN)
+    exports = [
+        Exported(one.location)
+        for one in desk.store.exports(run.monitor)
+        if one.run_id == run.id and one.status is DeliveryStatus.SENT
+    ]
+    episode = Episode(
+        since=f"{wish.since.isoformat()}",
+        standing=wish.standing,
+        past=[decision for _, decision in reversed(history)],
+        exports=exports,
+        allowed=monitor.allowed,
+    )
+    return ticket_document(run, monitor.load_reference(), episode)
+
+
+def _comment(said: Said) -> Document:
+    first, *rest = said.sentences
+    more = (Bullets(tuple((Span(sentence),) for sentence in rest)),) if rest else ()
+    return (Paragraph((Span(first),)), *more)
+
+
+def _accepted(run: Run, by: str, desk: Desk) -> Baseline | None:
+    """The run's traffic as the new normal."""
+    effects = {key_of(m): max(m.effect, m.high) for m in run.measurements if m.p_value is not None}
+    if not effects:
+        return None
+    return Baseline(run.monitor, run.window.start, by, f"label {ACCEPTED}", desk.clock(), None, effects)
