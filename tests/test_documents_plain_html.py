@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from monitor.documents.html import html, html_page
-from monitor.documents.letters import one_line, shown
 from monitor.documents.plain import plain
+from monitor.documents.wording import one_line
 from monitor.values import Bullets, Heading, Paragraph, Preformatted, Span, Steps, Table
 
 TEXTS = st.one_of(
@@ -62,7 +62,7 @@ def document(first, second, text):
 
 
 def harmless(words):
-    return tuple(Span("x" if one_line(span.text) else span.text, span.style) for span in words)
+    return tuple(Span("x" if one_line(span.text).strip() else "", span.style) for span in words)
 
 
 @settings(max_examples=60, deadline=None)
@@ -73,7 +73,7 @@ def test_no_text_becomes_markup_in_html(first, second, text):
     assert made.elements == tame.elements
     said = "".join(made.said)
     for span in (*first, *second):
-        assert one_line(span.text) in said
+        assert one_line(span.text).strip() in said
     assert "\u202e" not in said
     said.encode()
 
@@ -92,7 +92,7 @@ def test_only_addresses_of_the_web_and_mail_become_links(words):
 def test_other_addresses_are_words(href):
     read = Read(html((Paragraph((Span("here", href=href),)),)))
     assert read.links == []
-    assert f"here ({one_line(href).replace(' ', '%20')})" in "".join(read.said)
+    assert f"here ({one_line(href).strip().replace(' ', '%20')})" in "".join(read.said)
 
 
 def test_html_fetches_and_runs_nothing():
@@ -143,7 +143,7 @@ def test_plain_text_reads_well():
         + "\n".join(
             f"#:       {n}\n"
             f"Record:  r{n}\n"
-            "Text:    <script>alert('x')</script> **b** | \"q\" {title} \\ �evil @all #1 Bcc:\n"
+            "Text:    <script>alert('x')</script> **b** | \"q\" {title} \\ evil @all #1 Bcc:\n"
             f"         thief@example.org ✓ {n}\n"
             for n in range(1, 4)
         )
@@ -166,7 +166,10 @@ def test_narrow_tables_stand_in_columns_numbers_to_the_right():
     )
 
 
-def test_letters_that_steer_are_shown_as_such():
-    assert one_line("a\tb\x00\u202e\ud800\u2028c\x1b[31m") == "a b\ufffd\ufffd\ufffd c\ufffd[31m"
-    assert shown("a\tb\nc\u2028d\x85") == "a   b\nc\nd"
-    assert one_line("👩‍🚀 שלום") == "👩‍🚀 שלום"
+def test_letters_that_steer_go():
+    steering = "a\tb\x00\u202e\u2028c\x1b[31m\r\nd"
+    assert (
+        plain((Paragraph((Span(steering),)), Preformatted(steering))) == "a b c[31m d\n\n    a   b\n    c[31m\n    d\n"
+    )
+    assert html((Preformatted(steering),)).partition(">")[2] == "a   b\nc[31m\nd</pre>\n"
+    assert "👩‍🚀 שלום" in plain((Paragraph((Span("👩‍🚀 שלום"),)),))

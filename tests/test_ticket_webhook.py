@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from example_tickets import NASTY, REPORT_LINK, WINDOW, draft, note
@@ -169,7 +170,7 @@ def test_a_process_killed_after_opening_leaves_one_ticket(tracker):
     with tracker() as started:
         options = {"url": started.url, "headers": {"Authorization": f"Bearer {TOKEN}"}, "secret": SIGNING}
         options |= ASKED if tracker is AskedTracker else {}
-        done = subprocess.run([sys.executable, "-c", code, json.dumps(options)], check=False, cwd="tests")
+        done = subprocess.run([sys.executable, "-c", code, json.dumps(options)], check=False, cwd=Path(__file__).parent)
         assert done.returncode == -signal.SIGKILL
         made = started.issues if tracker is AskedTracker else started.events
         assert len(made) == 1

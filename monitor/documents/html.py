@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from urllib.parse import urlsplit
 
-from monitor.documents.letters import left_out, one_line, shown
+from monitor.documents.wording import left_out, one_line, visible
 from monitor.values import Bullets, Document, Heading, Paragraph, Preformatted, Span, Steps, Table, Words
 
 __all__ = ["html", "html_page"]
@@ -22,7 +22,7 @@ _SCHEMES = frozenset({"http", "https", "mailto"})
 
 def html_page(title: str, document: Document) -> str:
     """A whole page with the document under its title, ending with a line end."""
-    name = escape(one_line(title))
+    name = escape(one_line(title).strip())
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
@@ -40,7 +40,7 @@ def html(document: Document) -> str:
 def _block(block: object) -> str:
     match block:
         case Heading(text):
-            return f'<h2 style="font-size:17px;margin:1.2em 0 0.4em">{escape(one_line(text))}</h2>'
+            return f'<h2 style="font-size:17px;margin:1.2em 0 0.4em">{escape(one_line(text).strip())}</h2>'
         case Paragraph(words):
             return f"<p>{_words(words)}</p>"
         case Bullets(items):
@@ -50,7 +50,7 @@ def _block(block: object) -> str:
         case Table():
             return _table(block)
         case Preformatted(text):
-            return f'<pre style="{_MONO};overflow:auto">{escape(shown(text.rstrip()))}</pre>'
+            return f'<pre style="{_MONO};overflow:auto">{escape(_lines(text))}</pre>'
     raise TypeError(f"no block of a document: {type(block).__name__}")
 
 
@@ -63,19 +63,24 @@ def _words(words: Words) -> str:
 
 
 def _span(span: Span) -> str:
-    edges = [" " if edge.isspace() else "" for edge in (span.text[:1], span.text[-1:])]
-    inner = escape(one_line(span.text))
+    said = one_line(span.text)
+    inner = escape(said.strip())
     if span.style == "code" and inner:
         inner = f'<code style="{_MONO}">{inner}</code>'
     elif span.style == "bold" and inner:
         inner = f"<strong>{inner}</strong>"
     if span.href:
         inner = _link(inner, span.href)
-    return inner.join(edges)
+    # Spaces at the edges are what parts one span from the next.
+    return f"{' ' if said[:1] == ' ' else ''}{inner}{' ' if said[-1:] == ' ' and said.strip() else ''}"
+
+
+def _lines(text: str) -> str:
+    return "\n".join(visible(line) for line in text.rstrip().expandtabs(4).splitlines())
 
 
 def _link(inner: str, href: str) -> str:
-    target = one_line(href).replace(" ", "%20")
+    target = one_line(href).strip().replace(" ", "%20")
     name = escape(target)
     if _scheme(target) not in _SCHEMES:
         # A path on the monitor's own disk is no link, and a script none to follow.
@@ -95,7 +100,9 @@ def _table(table: Table) -> str:
     if any(table.header):
         cells = enumerate(table.header)
         head = (
-            "<tr>" + "".join(_cell("th", escape(one_line(name)), at in table.numbers) for at, name in cells) + "</tr>"
+            "<tr>"
+            + "".join(_cell("th", escape(one_line(name).strip()), at in table.numbers) for at, name in cells)
+            + "</tr>"
         )
     rows = "".join(
         "<tr>"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
-from monitor.documents.letters import left_out, one_line, shown
+from monitor.documents.wording import left_out, one_line, visible
 from monitor.values import Bullets, Document, Heading, Paragraph, Preformatted, Span, Steps, Table, Words
 
 __all__ = ["plain"]
@@ -27,7 +27,7 @@ def plain(document: Document, width: int = _WIDTH) -> str:
 def _block(block: object, width: int) -> list[str]:
     match block:
         case Heading(text):
-            lines = _wrapped(one_line(text), width)
+            lines = _wrapped(one_line(text).strip(), width)
             return [*lines, "-" * max(map(cell_len, lines))]
         case Paragraph(words):
             return _wrapped(_words(words), width)
@@ -39,7 +39,7 @@ def _block(block: object, width: int) -> list[str]:
         case Table():
             return [*_table(block, width), *(["", left_out(block)] if block.left_out else [])]
         case Preformatted(text):
-            return [f"    {line}".rstrip() for line in shown(text.rstrip()).split("\n")]
+            return [f"    {visible(line)}".rstrip() for line in text.rstrip().expandtabs(4).splitlines()]
     raise TypeError(f"no block of a document: {type(block).__name__}")
 
 
@@ -48,16 +48,15 @@ def _words(words: Words) -> str:
 
 
 def _span(span: Span) -> str:
-    edges = [" " if edge.isspace() else "" for edge in (span.text[:1], span.text[-1:])]
-    inner = one_line(span.text)
-    if span.href:
-        href = one_line(span.href).replace(" ", "%20")
-        inner = f"<{href}>" if inner in ("", href) else f"{inner} <{href}>"
-    return inner.join(edges)
+    said = one_line(span.text)
+    if not span.href:
+        return said
+    href = one_line(span.href).strip().replace(" ", "%20")
+    return f"<{href}>" if said.strip() in ("", href) else f"{said.rstrip()} <{href}>{said[len(said.rstrip()) :]}"
 
 
 def _table(table: Table, width: int) -> list[str]:
-    header = [one_line(name) for name in table.header]
+    header = [one_line(name).strip() for name in table.header]
     rows = [[_words(cell) for cell in row] for row in table.rows]
     if not any(header):
         return [line for name, *values in rows for line in _pairs([(name, " ".join(values))], width, _names(rows))]

@@ -21,7 +21,7 @@ from smtplib import (
 from time import monotonic
 from typing import Any, Literal
 
-from monitor.documents.letters import one_line
+from monitor.documents.wording import one_line
 from monitor.errors import PublishError
 
 __all__ = ["MailServer", "Security"]
@@ -210,7 +210,7 @@ def _safe_words(error: SMTPResponseException, doing: str) -> str:
 
 def _words(said: bytes | str) -> str:
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
-    flat = one_line(text)[:_MOST_WORDS]
+    flat = one_line(text).strip()[:_MOST_WORDS]
     return f" {flat}" if flat else ""
 
 

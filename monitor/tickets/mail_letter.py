@@ -14,8 +14,8 @@ from email.utils import format_datetime, localtime
 
 from monitor.documents.fitting import fitted
 from monitor.documents.html import html_page
-from monitor.documents.letters import one_line
 from monitor.documents.plain import plain
+from monitor.documents.wording import one_line
 from monitor.values import Document, Heading, Paragraph, Span
 
 __all__ = ["Letter", "Parties", "address", "composed", "reply_id", "thread_id"]
@@ -154,7 +154,7 @@ def composed(letter: Letter, parties: Parties, *, attach: bool = True) -> EmailM
 
 def _subject(title: str) -> str:
     # What looks like an encoded word would be read as one, and may hold a line end.
-    flat = one_line(title).replace("=?", "= ?")
+    flat = one_line(title).strip().replace("=?", "= ?")
     return flat if len(flat) <= _LONGEST_SUBJECT else f"{flat[:_LONGEST_SUBJECT].rsplit(' ', 1)[0]} …"
 
 
