@@ -25,6 +25,7 @@ __all__ = [
     "calibrations",
     "candidates",
     "decisions",
+    "export_runs",
     "exports",
     "measurements",
     "metadata",
@@ -234,7 +235,16 @@ tickets = Table(
     Index(None, "status", "due_at"),
 )
 
-exports = Table("exports", metadata, *_outbox(), Index(None, "status", "due_at"))
+exports = Table("exports", metadata, *_outbox(), Column("slot", Moment), Index(None, "status", "due_at"))
+
+export_runs = Table(
+    "export_runs",
+    metadata,
+    Column("destination", Words, primary_key=True),
+    Column("run_id", Words, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Words, primary_key=True),
+    Index(None, "key", "destination"),
+)
 
 notices = Table(
     "notices",

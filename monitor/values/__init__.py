@@ -17,7 +17,7 @@ from monitor.values.records import (
     Window,
     record_schema,
 )
-from monitor.values.refresh import Advice, Candidate, Draft, Estimate, Export, Neighbour, Notice, Refresh
+from monitor.values.refresh import Advice, Candidate, Draft, Estimate, Export, ExportedRun, Neighbour, Notice, Refresh
 from monitor.values.runs import Run, RunStatus
 from monitor.values.terms import MonitorTerms
 from monitor.values.training import Reference
@@ -38,6 +38,7 @@ __all__ = [
     "Draft",
     "Estimate",
     "Export",
+    "ExportedRun",
     "FloatArray",
     "Level",
     "Measurement",
