@@ -147,7 +147,9 @@ def test_a_full_disk_keeps_the_old_export_and_the_wish_for_the_new_one(shop, sma
         assert publish_pending(wired, desk(store, at=later)) == 1
         (export,) = store.exports()
         assert (export.status, export.attempts, export.error) == ("sent", 2, "")
-    assert sorted(path.name for path in old.parent.iterdir()) == ["candidates.csv", "manifest.json", "report.html"]
+    assert not old.exists()
+    names = sorted(path.name for path in old.parent.rglob("*.*"))
+    assert names == ["candidates.csv", "manifest.json", "report.html"]
     assert len(old.read_text().splitlines()) == 21
 
 
