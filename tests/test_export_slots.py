@@ -67,6 +67,8 @@ def test_a_slot_is_asked_for_once(store):
     assert asked(store) == 1
     saved(store, 1)
     assert asked(store) == 0, "this slot is made; the run goes into the next"
+    assert asked(store, everything=True) == 0
+    assert not store.to_export("support", "label", SLOT, everything=True)
     assert len(store.exports()) == 1
     assert asked(store, SLOT + SECOND) == 1
 
@@ -82,7 +84,7 @@ def test_everything_is_everything_each_time(store):
 def test_what_ended_after_the_slot_waits_for_the_next(store):
     saved(store)
     assert asked(store, ENDED - SECOND) == 0
-    assert store.to_export("support", "label", ENDED - SECOND) == []
+    assert not store.to_export("support", "label", ENDED - SECOND)
     assert len(store.to_export("support", "label", ENDED)) == 1
     assert asked(store, ENDED) == 1
 
