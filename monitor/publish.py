@@ -5,19 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 
 from monitor.desk import Desk, Monitor
 from monitor.episodes import episode_start, ticket_wish
-from monitor.errors import PublishError
+from monitor.errors import ArtifactError, PublishError
+from monitor.export_plan import ExportPlan
 from monitor.logs import fields, unforeseen
 from monitor.news import news
 from monitor.reporting import report_or_none
 from monitor.store import AnyDue, Due
 from monitor.ticketing import bring_up_to_date
-from monitor.values import Decision, Export, Notice, Run, State, TicketWish, Window
+from monitor.values import Decision, Export, ExportedRun, Notice, Run, State, TicketWish, Window
 
-__all__ = ["Wishes", "export_of", "publish_pending", "wishes"]
+__all__ = ["Wishes", "ask_scheduled", "export_of", "prepared", "publish_exports", "publish_pending", "wishes"]
 
 _log = logging.getLogger("monitor.publish")
 _AT_ONCE = 20
@@ -40,7 +42,8 @@ def wishes(monitor: Monitor, run: Run, desk: Desk) -> Wishes:
     history = desk.store.history(run.monitor, before=run.window.start, limit=_LONGEST)
     silent = monitor.name in desk.store.silenced(desk.clock())
     drifted = run.decision.state is State.DRIFTED
-    exports = dict.fromkeys(monitor.exports, export_of(run)) if drifted and run.candidates else {}
+    with_ticket = [name for name, plan in monitor.export_plans.items() if plan.at_ticket and name in monitor.exports]
+    exports = dict.fromkeys(with_ticket, export_of(run)) if drifted and run.candidates else {}
     return Wishes(
         _tickets(monitor, run, desk, history, silent=silent),
         exports,
@@ -79,21 +82,23 @@ def _notices(
 def export_of(run: Run) -> Export:
     """The candidates of a run on their way out; its window names it, so the same run overwrites."""
     key = f"{run.monitor}|{run.window.start.isoformat()}"
-    return Export(key, run.monitor, run.id, run.window, run.candidates, run.reference_version or 0, run.refresh)
+    version = run.reference_version or 0
+    records = frozenset(one.record_id for one in run.candidates)
+    source = ExportedRun(run.id, run.window, version, run.reference_fingerprint, run.embedder, run.settings, records)
+    return Export(key, run.monitor, run.id, run.window, run.candidates, version, run.refresh, runs=(source,))
 
 
 def publish_pending(monitors: Mapping[str, Monitor], desk: Desk) -> int:
-    """Write the exports, bring the tickets up to date and send the notices that saved runs asked for; the number that went out.
+    """Write the exports, bring the tickets up to date and send the notices that saved runs or the schedule asked for.
+
+    Returns how many went out.
 
     Each is claimed, sent, and marked in that order, so a crash in between repeats the sending, which is idempotent by key.
     Exports come first, because a ticket says where they are.
     """
     store, sent = desk.store, 0
-    while exports := store.due_exports(now=desk.clock(), limit=_AT_ONCE):
-        for export in exports:
-            exporter = monitors[export.monitor].exports.get(export.destination) if export.monitor in monitors else None
-            write = partial(exporter.write, _with_report(export.wish, desk)) if exporter else None
-            sent += _send(export, write, partial(_mark, export, desk), desk)
+    ask_scheduled(monitors, desk)
+    sent += publish_exports(monitors, desk)
     while tickets := store.due_tickets(now=desk.clock(), limit=_AT_ONCE):
         for ticket in tickets:
             monitor = monitors.get(ticket.monitor)
@@ -114,6 +119,52 @@ def _mark(due: Due[Export] | Due[Notice], desk: Desk, location: str) -> None:
     desk.store.sent(due, location, now=desk.clock())
 
 
+def ask_scheduled(monitors: Mapping[str, Monitor], desk: Desk) -> None:
+    """Wish for the exports whose slot has come; any number of replicas may ask, each slot has one wish."""
+    for monitor in monitors.values():
+        for destination, plan in monitor.export_plans.items():
+            slot = plan.slot(desk.clock()) if destination in monitor.exports else None
+            # Read first: mostly there is nothing to write.
+            if slot and desk.store.to_export(monitor.name, destination, slot, everything=plan.everything):
+                desk.store.ask_export(monitor.name, destination, slot, desk.clock(), everything=plan.everything)
+
+
+def publish_exports(monitors: Mapping[str, Monitor], desk: Desk) -> int:
+    """Write the exports that wait; how many were written."""
+    sent = 0
+    while exports := desk.store.due_exports(now=desk.clock(), limit=_AT_ONCE):
+        for due in exports:
+            monitor = monitors.get(due.monitor)
+            to = due.destination
+            write = partial(_write, monitor, to, due.wish, desk) if monitor and to in monitor.exports else None
+            sent += _send(due, write, partial(_mark, due, desk), desk)
+    return sent
+
+
+def _write(monitor: Monitor, destination: str, export: Export, desk: Desk) -> str:
+    plan = monitor.export_plans.get(destination, ExportPlan())
+    return monitor.exports[destination].write(prepared(monitor, plan, export, desk))
+
+
+def prepared(monitor: Monitor, plan: ExportPlan, export: Export, desk: Desk) -> Export:
+    """The export as the destination gets it: with its run's report, the classes to choose from and the destination's note.
+
+    Here, before anything is formatted, is where candidates become what the destination may see of them.
+    """
+    whole = _with_report(export, desk) if export.slot is None and export.texts != "ids" else export
+    return replace(whole, classes=_classes(monitor), note=plan.note)
+
+
+def _classes(monitor: Monitor) -> tuple[str, ...]:
+    """Labels to choose from: those of the training data, then those that mean junk; a lost reference holds up nothing."""
+    try:
+        known = {label for label in monitor.load_reference().train.column("label") if label}
+    except ArtifactError as error:
+        _log.warning("no classes", extra=fields(monitor=monitor.name, error=str(error)))
+        known = set()
+    return (*sorted(known), *sorted(monitor.junk - known))
+
+
 def _with_report(wish: Export, desk: Desk) -> Export:
     run = desk.store.run(wish.monitor, wish.window.start)
     return wish if run is None else replace(wish, report=report_or_none(desk.store, run))
@@ -125,7 +176,7 @@ def _send(due: AnyDue, send: Callable[[], str] | None, mark: Callable[[str], Non
     try:
         location = (send or partial(_no_destination, due.destination))()
     except PublishError as error:
-        return _not_sent(due, str(error), desk, permanent=error.permanent)
+        return _not_sent(due, str(error), desk, permanent=error.permanent, after=error.retry_after)
     except Exception as error:  # noqa: BLE001 - a bug in one destination must not hold up the others
         return _not_sent(due, unforeseen(error, _log), desk)
     mark(location)
@@ -133,8 +184,10 @@ def _send(due: AnyDue, send: Callable[[], str] | None, mark: Callable[[str], Non
     return True
 
 
-def _not_sent(due: AnyDue, error: str, desk: Desk, *, permanent: bool = False) -> bool:
-    desk.store.not_sent(due, error, permanent=permanent, now=desk.clock())
+def _not_sent(due: AnyDue, error: str, desk: Desk, *, permanent: bool = False, after: float | None = None) -> bool:
+    """``after``: seconds that the other side asked to be left alone."""
+    wait = timedelta(seconds=after or 0.0)
+    desk.store.not_sent(due, error, permanent=permanent, now=desk.clock(), wait=wait)
     said = fields(monitor=due.monitor, to=due.destination, attempt=due.attempt, error=error)
     _log.warning("not sent", extra=said)
     return False

@@ -15,6 +15,7 @@ from monitor.values import (
     Deployment,
     Estimate,
     Export,
+    ExportedRun,
     Flip,
     Known,
     Measurement,
@@ -131,6 +132,13 @@ def open_ticket(store: Store, due: Due[TicketWish], location: str, now: datetime
     store.settled(due, Known(location, open=due.wish.open), now)
 
 
+def source(run: Run) -> ExportedRun:
+    """A run as an export names it."""
+    records = frozenset(one.record_id for one in run.candidates)
+    made_with = (run.reference_version or 0, run.reference_fingerprint, run.embedder, run.settings)
+    return ExportedRun(run.id, run.window, *made_with, records)
+
+
 def export(run: Run, key: str | None = None) -> Export:
     return Export(
         key or f"{run.monitor}|{run.window.start}",
@@ -139,6 +147,7 @@ def export(run: Run, key: str | None = None) -> Export:
         run.window,
         run.candidates,
         run.reference_version or 0,
+        runs=(source(run),),
     )
 
 

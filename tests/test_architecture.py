@@ -48,7 +48,8 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     # rich for the width of letters, without a terminal.
     "documents": ({"values"}, {"rich"}),
     "tickets": (EDGE | {"documents", "http_client", "logs", "whole_files"}, {"pydantic"}),
-    "exporters": (EDGE | {"whole_files"}, {"pyarrow", "fsspec"}),
+    "exporters": (EDGE | {"formulas", "whole_files"}, {"pyarrow", "fsspec"}),
+    "formulas": (set(), set()),
     "notifiers": (EDGE, {"apprise"}),
     "news": ({"values", "decide", "report"}, set()),
     "whole_files": (set(), set()),
@@ -64,7 +65,8 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "calibration": ({"values", "detectors", "sketches"}, {"numpy"}),
     "past": ({"values", "sketches", "store"}, set()),
     "looks": ({"values", "decide", "desk", "past", "sketches", "store"}, {"numpy"}),
-    "desk": ({"values", "decide", "past", "picture", "store"} | PARTS, set()),
+    "export_plan": ({"windows"}, set()),
+    "desk": ({"values", "decide", "export_plan", "past", "picture", "store"} | PARTS, set()),
     "by_name": ({"errors"}, set()),
     "user_model": ({"errors", "by_name"}, set()),
     "answers": ({"values", "desk", "selection", "verification"}, {"numpy", "pyarrow"}),
@@ -73,7 +75,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "pyarrow"},
     ),
     "reporting": ({"values", "logs", "picture", "report", "store", "windows"}, set()),
-    "pages": ({"values", "picture", "redaction", "report", "store"}, {"jinja2", "markdown_it"}),
+    "pages": ({"values", "formulas", "picture", "redaction", "report", "store"}, {"jinja2", "markdown_it"}),
     "outcomes": ({"values", "store", "verification"}, set()),
     "verifying": (
         {
@@ -96,7 +98,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "episodes": ({"values", "decide", "report"}, set()),
     "ticketing": ({"values", "errors", "decide", "desk", "logs", "report", "reporting", "store", "tickets"}, set()),
     "publish": (
-        {"values", "errors", "desk", "episodes", "news", "reporting", "store", "ticketing", "logs"},
+        {"values", "errors", "desk", "episodes", "export_plan", "news", "reporting", "store", "ticketing", "logs"},
         set(),
     ),
     "pipeline": (
@@ -106,7 +108,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "wiring": (
         {"values", "errors", "settings", "plugins", "pipeline", "reference", "sampling", "store", "decide", "past"}
-        | {"sources", "embedders", "detectors", "selection", "user_model"},
+        | {"sources", "embedders", "detectors", "selection", "user_model", "export_plan"},
         {"numpy", "pyarrow"},
     ),
     "serve": (
@@ -128,6 +130,8 @@ PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detect
     "picture",
     "redaction",
     "verification",
+    "formulas",
+    "export_plan",
 }
 IMPURE_MODULES = {"os", "time", "random", "logging", "pathlib", "io", "subprocess", "socket", "shutil", "tempfile"}
 GLOBAL_GENERATORS = {

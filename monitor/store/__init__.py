@@ -12,7 +12,19 @@ from types import TracebackType
 from typing import Self
 
 from monitor.errors import ClaimLost, StoreError
-from monitor.store import calibrations, claims, history, outbox, overview, pictures, references, results, schema, sums
+from monitor.store import (
+    calibrations,
+    claims,
+    history,
+    outbox,
+    overview,
+    pictures,
+    references,
+    results,
+    schema,
+    slots,
+    sums,
+)
 from monitor.store import labels as label_rows
 from monitor.store import tickets as ticket_rows
 from monitor.store import verifications as verified
@@ -176,6 +188,21 @@ class Store:
         with self._database.write() as connection:
             return outbox.due_exports(connection, now, limit, lease)
 
+    def ask_export(
+        self, monitor: str, destination: str, slot: datetime, now: datetime, *, everything: bool = False
+    ) -> int:
+        """Have the candidates of runs that ended by ``slot`` exported there, once a slot; the number of runs.
+
+        Those that no earlier slot of this destination has, or all of them with ``everything``.
+        """
+        with self._database.write() as connection:
+            return slots.ask(connection, monitor, destination, slot, now, everything=everything)
+
+    def to_export(self, monitor: str, destination: str, slot: datetime, *, everything: bool = False) -> Sequence[str]:
+        """Ids of the runs that :meth:`ask_export` would have exported there, newest window first."""
+        with self._database.read() as connection:
+            return slots.waiting(connection, monitor, destination, slot, everything=everything)
+
     def due_notices(self, now: datetime, limit: int = 50, lease: timedelta = _SENDING) -> Sequence[Due[Notice]]:
         """Notices to send now; no other process gets them before the lease ends."""
         with self._database.write() as connection:
@@ -240,10 +267,18 @@ class Store:
         with self._database.write() as connection:
             outbox.sent(connection, due, location, now)
 
-    def not_sent(self, due: AnyDue, error: str, now: datetime, *, permanent: bool = False) -> None:
-        """Note why it could not be sent: due again later, each time later, or parked when ``permanent``."""
+    def not_sent(
+        self,
+        due: AnyDue,
+        error: str,
+        now: datetime,
+        *,
+        permanent: bool = False,
+        wait: timedelta = timedelta(0),
+    ) -> None:
+        """Note why it could not be sent: due again later, each time later, after ``wait`` at least; or parked when ``permanent``."""
         with self._database.write() as connection:
-            outbox.not_sent(connection, due, error, now, permanent=permanent)
+            outbox.not_sent(connection, due, error, now, permanent=permanent, least=wait)
 
     def unpark(self) -> int:
         """Make all that could not be sent due at once, parked or waiting; how many that is."""

@@ -14,10 +14,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from monitor.store import slots
 from monitor.store.database import insert_missing
 from monitor.store.entries import AnyDue, Delivery, DeliveryStatus, Due, Place, Wish
-from monitor.store.rows import candidate_of, refresh_of
-from monitor.store.tables import candidates, exports, notices, runs, tickets
+from monitor.store.rows import wish_row
+from monitor.store.tables import exports, notices, runs, tickets
 from monitor.store.tickets import known_of, notes_of, wish_of
 from monitor.values import Export, Notice, Run, TicketWish, Window
 
@@ -52,10 +53,10 @@ def wish(
 ) -> None:
     """Add the exports and notices that a run asks for. A key the destination has had before changes nothing."""
     for destination, export in wanted.items():
-        insert_missing(connection, exports, _row(run, export.key, destination))
+        insert_missing(connection, exports, wish_row(export.key, destination, run.monitor, run.id, run.finished_at))
     for destination, notice in news.items():
         if not _told_lately(connection, run, notice, destination):
-            row = _row(run, notice.key, destination)
+            row = wish_row(notice.key, destination, run.monitor, run.id, run.finished_at)
             insert_missing(
                 connection, notices, row | {"event": notice.event, "title": notice.title, "body": notice.body}
             )
@@ -72,22 +73,6 @@ def _told_lately(connection: Connection, run: Run, notice: Notice, destination: 
         notices.c.created_at > run.finished_at - notice.quiet,
     )
     return bool(connection.execute(query).scalar())
-
-
-def _row(run: Run, key: str, destination: str) -> dict[str, Any]:
-    return {
-        "key": key,
-        "destination": destination,
-        "monitor": run.monitor,
-        "run_id": run.id,
-        "status": DeliveryStatus.PENDING.value,
-        "attempts": 0,
-        "failures": 0,
-        "created_at": run.finished_at,
-        "due_at": run.finished_at,
-        "location": "",
-        "error": "",
-    }
 
 
 def _lease(connection: Connection, table: sa.Table, now: datetime, limit: int, lease: timedelta) -> Sequence[Row[Any]]:
@@ -155,20 +140,7 @@ def due_notices(connection: Connection, now: datetime, limit: int, lease: timede
 
 def due_exports(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[Export]]:
     """Lease exports that are due, with the candidates as they are now."""
-    return _due(connection, exports, partial(_export, connection), now, limit, lease)
-
-
-def _export(connection: Connection, row: Row[Any], run: Row[Any]) -> Export:
-    query = sa.select(candidates).where(candidates.c.run_id == row.run_id).order_by(candidates.c.position)
-    return Export(
-        key=row.key,
-        monitor=row.monitor,
-        run_id=row.run_id,
-        window=Window(run.window_start, run.window_end),
-        candidates=tuple(candidate_of(one) for one in connection.execute(query)),
-        reference_version=run.reference_version or 0,
-        refresh=refresh_of(run.refresh),
-    )
+    return _due(connection, exports, partial(slots.export_of, connection), now, limit, lease)
 
 
 def _of(due: AnyDue) -> tuple[sa.Table, sa.ColumnElement[bool]]:
@@ -185,8 +157,10 @@ def sent(connection: Connection, due: AnyDue, location: str, now: datetime) -> N
     )
 
 
-def not_sent(connection: Connection, due: AnyDue, error: str, now: datetime, *, permanent: bool) -> None:
-    """Note the failure and push the row ahead, or park it; nothing once it is sent or parked."""
+def not_sent(
+    connection: Connection, due: AnyDue, error: str, now: datetime, *, permanent: bool, least: timedelta = timedelta(0)
+) -> None:
+    """Note the failure and push the row ahead by ``least`` at least, or park it; nothing once it is sent or parked."""
     table, this = _of(due)
     status = DeliveryStatus.PARKED if permanent else DeliveryStatus.PENDING
     connection.execute(
@@ -196,7 +170,7 @@ def not_sent(connection: Connection, due: AnyDue, error: str, now: datetime, *, 
             status=status.value,
             error=error,
             failures=table.c.failures + 1,
-            due_at=now + wait(due.attempt),
+            due_at=now + max(wait(due.attempt), min(least, LONGEST_WAIT)),
             leased_until=None,
         )
     )

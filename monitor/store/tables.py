@@ -26,6 +26,7 @@ __all__ = [
     "candidates",
     "decisions",
     "deployments",
+    "export_runs",
     "exports",
     "flips",
     "measurements",
@@ -272,7 +273,16 @@ silences = Table(
     _needed("said_at", Moment),
 )
 
-exports = Table("exports", metadata, *_outbox(), Index(None, "status", "due_at"))
+exports = Table("exports", metadata, *_outbox(), Column("slot", Moment), Index(None, "status", "due_at"))
+
+export_runs = Table(
+    "export_runs",
+    metadata,
+    Column("destination", Words, primary_key=True),
+    Column("run_id", Words, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Words, primary_key=True),
+    Index(None, "key", "destination"),
+)
 
 notices = Table(
     "notices",

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from monitor.store.entries import DeliveryStatus
+from monitor.store.rows import wish_row
 from monitor.store.tables import silences, ticket_notes, tickets
 from monitor.values import Known, Living, Said, Silence, TicketWish
 
@@ -56,8 +57,7 @@ def wish(connection: Connection, destinations: Iterable[str], wanted: TicketWish
             first = next(iter(had.values()), None)
             connection.execute(
                 sa.insert(tickets).values(
-                    **_new(wanted, destination, now),
-                    **values,
+                    **(_new(wanted, destination, now) | values),
                     told_run=told or (first.told_run if first else wanted.run_id),
                 )
             )
@@ -65,21 +65,8 @@ def wish(connection: Connection, destinations: Iterable[str], wanted: TicketWish
 
 
 def _new(wanted: TicketWish, destination: str, now: datetime) -> dict[str, Any]:
-    return {
-        "key": wanted.key,
-        "destination": destination,
-        "monitor": wanted.monitor,
-        "status": _PENDING,
-        "attempts": 0,
-        "failures": 0,
-        "created_at": now,
-        "due_at": now,
-        "wished_at": now,
-        "location": "",
-        "error": "",
-        "body": "",
-        "revision": 1,
-    }
+    row = wish_row(wanted.key, destination, wanted.monitor, wanted.run_id, now)
+    return {**row, "wished_at": now, "body": "", "revision": 1}
 
 
 def _touched(key: str, destination: str, row: Row[Any], now: datetime) -> sa.Update:

@@ -29,7 +29,7 @@ from monitor.values.records import (
     Window,
     record_schema,
 )
-from monitor.values.refresh import Advice, Candidate, Estimate, Export, Neighbour, Notice, Refresh
+from monitor.values.refresh import Advice, Candidate, Estimate, Export, ExportedRun, Neighbour, Notice, Refresh
 from monitor.values.runs import Run, RunStatus
 from monitor.values.terms import MonitorTerms
 from monitor.values.tickets import Draft, Known, Living, Note, Said, Silence, TicketWish
@@ -67,6 +67,7 @@ __all__ = [
     "Draft",
     "Estimate",
     "Export",
+    "ExportedRun",
     "Flip",
     "FloatArray",
     "Heading",
