@@ -6,6 +6,7 @@ Records travel as Arrow tables with the columns of :func:`record_schema`; a user
 from __future__ import annotations
 
 from monitor.values.calibration import Calibration, Level
+from monitor.values.labelling import GivenLabel, Lineage, TrainingSet
 from monitor.values.records import (
     SEGMENT_PREFIX,
     Batch,
@@ -39,7 +40,9 @@ __all__ = [
     "Estimate",
     "Export",
     "FloatArray",
+    "GivenLabel",
     "Level",
+    "Lineage",
     "Measurement",
     "MonitorTerms",
     "Neighbour",
@@ -50,6 +53,7 @@ __all__ = [
     "RunStatus",
     "Sample",
     "State",
+    "TrainingSet",
     "Vectors",
     "Window",
     "record_schema",
