@@ -6,6 +6,16 @@ Records travel as Arrow tables with the columns of :func:`record_schema`; a user
 from __future__ import annotations
 
 from monitor.values.calibration import Calibration, Level
+from monitor.values.quality import (
+    Agreement,
+    Annotator,
+    GateTerms,
+    GroupQuality,
+    LabelBatch,
+    LabelVerdict,
+    Returned,
+    Vote,
+)
 from monitor.values.records import (
     SEGMENT_PREFIX,
     Batch,
@@ -26,6 +36,8 @@ from monitor.values.verdicts import Baseline, BlockSums, Cause, Decision, Measur
 __all__ = [
     "SEGMENT_PREFIX",
     "Advice",
+    "Agreement",
+    "Annotator",
     "Baseline",
     "Batch",
     "BlockSums",
@@ -39,6 +51,10 @@ __all__ = [
     "Estimate",
     "Export",
     "FloatArray",
+    "GateTerms",
+    "GroupQuality",
+    "LabelBatch",
+    "LabelVerdict",
     "Level",
     "Measurement",
     "MonitorTerms",
@@ -46,11 +62,13 @@ __all__ = [
     "Notice",
     "Reference",
     "Refresh",
+    "Returned",
     "Run",
     "RunStatus",
     "Sample",
     "State",
     "Vectors",
+    "Vote",
     "Window",
     "record_schema",
 ]
