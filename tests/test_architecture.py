@@ -33,6 +33,9 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "causes": ({"values", "errors", "detectors"}, PURE_LIBRARIES),
     # causes for the words that name a group.
     "selection": ({"values", "errors", "causes"}, PURE_LIBRARIES),
+    # selection for the classifier on embeddings; nltk for Krippendorff's alpha alone.
+    "quality": ({"values", "errors", "selection"}, PURE_LIBRARIES | {"nltk"}),
+    "labels": ({"values", "errors", "formulas"}, {"pyarrow"}),
     "redaction": (set(), set()),
     "picture": ({"values", "detectors", "causes", "selection", "redaction"}, PURE_LIBRARIES),
     "illustrate": ({"values", "desk", "logs", "picture"}, {"numpy"}),
@@ -98,6 +101,7 @@ PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detect
     "calibration",
     "news",
     "picture",
+    "quality",
     "redaction",
 }
 IMPURE_MODULES = {"os", "time", "random", "logging", "pathlib", "io", "subprocess", "socket", "shutil", "tempfile"}

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from monitor.errors import SourceError
-from monitor.formulas import restored
+from monitor.formulas import neutralised, restored
 from monitor.labels.rows import Bad
 
-__all__ = ["csv_header", "csv_rows", "first_object", "json_rows"]
+__all__ = ["csv_header", "csv_rows", "first_object", "json_rows", "without_marks"]
 
 _DELIMITERS = ",;\t"
 
@@ -78,17 +78,23 @@ def csv_header(path: Path) -> list[str]:
 
 
 def csv_rows(path: Path) -> Iterator[tuple[int, dict[str, str]] | Bad]:
-    """Rows by column name with the line they end on, formulas restored; a comma, a semicolon or a tab stands between fields."""
+    """Rows by column name with the line they end on; a comma, a semicolon or a tab stands between fields."""
     csv.field_size_limit(1 << 30)
     reader = _reader(path)
     try:
-        header = next(reader, [])
+        header: list[str] = next(reader, [])
         for row in reader:
             if not row:
                 continue
             if len(row) != len(header):
                 yield Bad(reader.line_num, "malformed line")
             else:
-                yield reader.line_num, dict(zip(header, map(restored, row), strict=True))
+                yield reader.line_num, dict(zip(header, row, strict=True))
     except csv.Error:
         yield Bad(reader.line_num, "malformed line")
+
+
+def without_marks(cell: str) -> str:
+    """The cell without the marks that keep it from being run as a formula, if it has those that an export puts."""
+    found = restored(cell)
+    return found if neutralised(found) == cell else cell

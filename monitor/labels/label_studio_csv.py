@@ -22,7 +22,9 @@ def read(path: Path, columns: Columns) -> Iterator[Row]:
         line, values = row
         at = values.get("updated_at") or values.get("created_at")
         person = values.get("annotator")
-        yield answered(line, values.get("record_id"), _chosen(values.get("label")), annotator=person, at=at, about=values)
+        yield answered(
+            line, values.get("record_id"), _chosen(values.get("label")), annotator=person, at=at, about=values
+        )
 
 
 def _chosen(cell: str | None) -> Any:

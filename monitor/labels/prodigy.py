@@ -28,4 +28,6 @@ def read(path: Path, columns: Columns) -> Iterator[Row]:
         person = task.get("_annotator_id") or task.get("_session_id")
         # A task of one class has it in ``label``, one of several options what was chosen in ``accept``.
         chosen = task.get("accept") if "accept" in task else task.get("label")
-        yield answered(line, task.get("record_id"), chosen or [], annotator=person, at=task.get("_timestamp"), about=task)
+        yield answered(
+            line, task.get("record_id"), chosen or [], annotator=person, at=task.get("_timestamp"), about=task
+        )

@@ -68,7 +68,14 @@ class Found:
 
 
 def answered(
-    line: int, record: Any, labels: Any, *, annotator: Any = None, at: Any = None, about: Mapping[str, Any], settled: bool = False
+    line: int,
+    record: Any,
+    labels: Any,
+    *,
+    annotator: Any = None,
+    at: Any = None,
+    about: Mapping[str, Any],
+    settled: bool = False,
 ) -> Row:
     """One answer as a row. ``labels`` is a name or a list of names; ``about`` holds ``text``, ``text_sha256`` and ``export`` if known."""
     record_id = name_of(record)

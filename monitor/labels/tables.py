@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from monitor.errors import SourceError
-from monitor.labels.content import csv_header, csv_rows, json_rows
+from monitor.labels.content import csv_header, csv_rows, json_rows, without_marks
 from monitor.labels.rows import Bad, Columns, Row, answered
 
 __all__ = ["read_csv", "read_json", "read_parquet", "table_rows"]
@@ -21,7 +21,9 @@ _TIMES = ("labelled_at", "at", "updated_at")
 def read_csv(path: Path, columns: Columns) -> Iterator[Row]:
     """Rows of a CSV file with a header."""
     _check(path, csv_header(path), columns)
-    yield from _rows(csv_rows(path), columns)
+    for row in csv_rows(path):
+        plain = row if isinstance(row, Bad) else (row[0], {name: without_marks(cell) for name, cell in row[1].items()})
+        yield from _rows([plain], columns)
 
 
 def read_json(path: Path, columns: Columns) -> Iterator[Row]:
@@ -55,7 +57,9 @@ def _check(path: Path, names: Iterable[str], columns: Columns) -> None:
     there = list(names)
     for wanted, option in ((columns.id, "--id-column"), (columns.label, "--label-column")):
         if wanted not in there:
-            raise SourceError(f"{path} has no column {wanted!r}; it has {', '.join(there) or 'none'}: name it with {option}")
+            raise SourceError(
+                f"{path} has no column {wanted!r}; it has {', '.join(there) or 'none'}: name it with {option}"
+            )
 
 
 def _rows(rows: Iterable[tuple[int, Mapping[str, Any]] | Bad], columns: Columns) -> Iterator[Row]:

@@ -21,7 +21,7 @@ from monitor.store.columns import Document, Moment, Number, Words
 
 __all__ = [
     "accepted_labels",
-    "annotations",
+    "annotation_table",
     "baselines",
     "block_sums",
     "calibrations",
@@ -282,7 +282,7 @@ label_imports = Table(
     Index(None, "monitor", "imported_at"),
 )
 
-annotations = Table(
+annotation_table = Table(
     "annotations",
     metadata,
     Column("import_id", Words, ForeignKey("label_imports.id", ondelete="CASCADE"), primary_key=True),

@@ -7,6 +7,16 @@ from __future__ import annotations
 
 from monitor.values.calibration import Calibration, Level
 from monitor.values.labelling import GivenLabel, Lineage, TrainingSet
+from monitor.values.quality import (
+    Agreement,
+    Annotator,
+    GateTerms,
+    GroupQuality,
+    LabelBatch,
+    LabelVerdict,
+    Returned,
+    Vote,
+)
 from monitor.values.records import (
     SEGMENT_PREFIX,
     Batch,
@@ -27,6 +37,8 @@ from monitor.values.verdicts import Baseline, BlockSums, Cause, Decision, Measur
 __all__ = [
     "SEGMENT_PREFIX",
     "Advice",
+    "Agreement",
+    "Annotator",
     "Baseline",
     "Batch",
     "BlockSums",
@@ -40,7 +52,11 @@ __all__ = [
     "Estimate",
     "Export",
     "FloatArray",
+    "GateTerms",
     "GivenLabel",
+    "GroupQuality",
+    "LabelBatch",
+    "LabelVerdict",
     "Level",
     "Lineage",
     "Measurement",
@@ -49,12 +65,14 @@ __all__ = [
     "Notice",
     "Reference",
     "Refresh",
+    "Returned",
     "Run",
     "RunStatus",
     "Sample",
     "State",
     "TrainingSet",
     "Vectors",
+    "Vote",
     "Window",
     "record_schema",
 ]
