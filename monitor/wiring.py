@@ -34,6 +34,7 @@ from monitor.values import SEGMENT_PREFIX, Counts, Dataset, MonitorTerms, Refere
 __all__ = [
     "build_reference",
     "embedder_of",
+    "grown_reference",
     "labelled_sample",
     "mixture_of",
     "open_shelf",
@@ -243,11 +244,7 @@ def build_reference(
         new = to_dataset(embedder, labelled, progress)[0]
         known = set(kept.ids) | set(protected.ids)
         kept = kept.append(new.take(np.array([i not in known for i in new.ids], dtype=bool)))
-    fitted: dict[str, float] = {}
-    for part_settings in monitor.detectors:
-        detector: Detector = plugins.build("detectors", part_settings.kind, part_settings.options)
-        fitted |= detector.fit(kept)
-    versions = open_shelf(settings).versions(monitor.name)
+    fitted = _fitted(monitor, kept)
     canaries = canary_vectors(bare) if bare.reads == "text" else np.zeros((0, kept.vectors.shape[1]), dtype=np.float32)
     shown = {
         "reference": json.loads(wanted.model_dump_json()),
@@ -255,5 +252,25 @@ def build_reference(
         # SHA-256 by file, of an embedder that has weights.
         "weights": getattr(bare, "weights", {}),
     }
-    reference = assemble(monitor.name, (versions or [0])[-1] + 1, now, kept, protected, canaries, fitted, shown)
-    return reference, rejected
+    version = _next_version(settings, monitor)
+    return assemble(monitor.name, version, now, kept, protected, canaries, fitted, shown), rejected
+
+
+def grown_reference(
+    settings: Settings, monitor: MonitorSettings, parent: Reference, train: Dataset, *, now: datetime
+) -> Reference:
+    """A new, unsaved version with other training records than its parent, all else alike."""
+    version, fitted = _next_version(settings, monitor), _fitted(monitor, train)
+    return assemble(monitor.name, version, now, train, parent.protected, parent.canaries, fitted, parent.settings)
+
+
+def _fitted(monitor: MonitorSettings, train: Dataset) -> dict[str, float]:
+    fitted: dict[str, float] = {}
+    for part in monitor.detectors:
+        detector: Detector = plugins.build("detectors", part.kind, part.options)
+        fitted |= detector.fit(train)
+    return fitted
+
+
+def _next_version(settings: Settings, monitor: MonitorSettings) -> int:
+    return (open_shelf(settings).versions(monitor.name) or [0])[-1] + 1

@@ -86,6 +86,11 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         | {"sources", "embedders", "detectors", "selection", "user_model"},
         {"numpy", "pyarrow"},
     ),
+    "intake": (
+        {"values", "errors", "settings", "store", "labels", "quality", "reference", "embedders", "exporters", "wiring"}
+        | {"formulas", "whole_files"},
+        {"numpy", "pyarrow"},
+    ),
     "serve": (
         {"values", "errors", "settings", "pipeline", "wiring", "windows", "store", "metrics", "push", "logs"}
         | {"door", "page_routes"},

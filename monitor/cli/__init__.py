@@ -1,6 +1,7 @@
 """The command line: parse, wire, call, print. Results go to stdout, everything else to stderr.
 
-Exit status: 0 done, 1 failed, 2 wrong settings; drift is not an error, but ``--fail-on-drift`` makes it 3.
+Exit status: 0 done, 1 failed, 2 wrong settings; drift is not an error, but ``--fail-on-drift`` makes it 3,
+and so does a batch of labels that the quality gate refuses.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Annotated
 import typer
 
 from monitor import __version__
-from monitor.cli import alarms, loop, reading, reference, refresh, reporting, running, setup
+from monitor.cli import alarms, datasets, labels, loop, reading, reference, refresh, reporting, running, setup
 from monitor.cli.console import errors
 from monitor.errors import MonitorError
 from monitor.logs import set_up, unforeseen
@@ -47,7 +48,7 @@ def _options(
     set_up(level=logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
-for room in (setup, reference, running, reading, reporting, alarms, refresh, loop):
+for room in (setup, reference, running, reading, reporting, alarms, refresh, loop, labels, datasets):
     room.add_to(app)
 
 

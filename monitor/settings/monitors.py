@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from monitor.settings.labels import LabelSettings
 from monitor.settings.limits import LimitSettings
 from monitor.settings.model import Model
 from monitor.settings.parts import Part, PartOf
@@ -122,6 +123,7 @@ class MonitorSettings(Model):
     notify_pause: Duration = Field(
         timedelta(hours=1), description="no second message on the same event of this monitor within this time"
     )
+    labels: LabelSettings = LabelSettings()
     report: ReportSettings = ReportSettings()
     limits: LimitSettings = LimitSettings()
 
