@@ -12,6 +12,7 @@ from typing import Any
 from monitor.decide import Policy
 from monitor.detectors import Detector
 from monitor.embedders import Embedder
+from monitor.export_plan import ExportPlan
 from monitor.exporters import Exporter
 from monitor.notifiers import Notifier
 from monitor.past import Memory
@@ -56,6 +57,7 @@ class Monitor:
     excerpts: Excerpts
     tickets: Mapping[str, Tickets]
     exports: Mapping[str, Exporter]
+    export_plans: Mapping[str, ExportPlan]
     notifiers: Mapping[str, Notifier]
     notify_pause: timedelta
     settings: str

@@ -12,15 +12,16 @@ from typing import TypeVar
 
 from monitor.decide import opened
 from monitor.desk import Desk, Monitor
-from monitor.errors import PublishError
+from monitor.errors import ArtifactError, PublishError
+from monitor.export_plan import ExportPlan
 from monitor.logs import fields, unforeseen
 from monitor.news import news
 from monitor.report import ticket_body, ticket_title
 from monitor.reporting import report_of
 from monitor.store import AnyDue
-from monitor.values import Draft, Export, Notice, Run, State
+from monitor.values import Draft, Export, ExportedRun, Notice, Run, State
 
-__all__ = ["Wishes", "export_of", "publish_pending", "wishes"]
+__all__ = ["Wishes", "ask_scheduled", "export_of", "prepared", "publish_exports", "publish_pending", "wishes"]
 
 _log = logging.getLogger("monitor.publish")
 _AT_ONCE = 20
@@ -46,7 +47,8 @@ def wishes(monitor: Monitor, run: Run, desk: Desk) -> Wishes:
     key = hashlib.sha256(episode.encode()).hexdigest()[:32]
     title = ticket_title(run.monitor, run.decision, since.date().isoformat())
     draft = Draft(key, run.monitor, title, ticket_body(run, monitor.load_reference()), run.window)
-    exports = dict.fromkeys(monitor.exports, export_of(run)) if run.candidates else {}
+    with_ticket = [name for name, plan in monitor.export_plans.items() if plan.at_ticket and name in monitor.exports]
+    exports = dict.fromkeys(with_ticket, export_of(run)) if run.candidates else {}
     return Wishes(dict.fromkeys(monitor.tickets, draft), exports, _notices(monitor, run, desk, since))
 
 
@@ -63,7 +65,10 @@ def _notices(monitor: Monitor, run: Run, desk: Desk, since: datetime | None) -> 
 def export_of(run: Run) -> Export:
     """The candidates of a run on their way out; its window names it, so the same run overwrites."""
     key = f"{run.monitor}|{run.window.start.isoformat()}"
-    return Export(key, run.monitor, run.id, run.window, run.candidates, run.reference_version or 0, run.refresh)
+    version = run.reference_version or 0
+    records = frozenset(one.record_id for one in run.candidates)
+    source = ExportedRun(run.id, run.window, version, run.reference_fingerprint, run.embedder, run.settings, records)
+    return Export(key, run.monitor, run.id, run.window, run.candidates, version, run.refresh, runs=(source,))
 
 
 def _episode_start(monitor: Monitor, run: Run, desk: Desk) -> datetime:
@@ -82,7 +87,7 @@ def _episode_start(monitor: Monitor, run: Run, desk: Desk) -> datetime:
 
 
 def publish_pending(monitors: Mapping[str, Monitor], desk: Desk) -> int:
-    """Open the tickets, write the exports and send the notices that saved runs asked for; the number that went out.
+    """Open the tickets, write the exports and send the notices that saved runs or the schedule asked for; how many went out.
 
     Each is claimed, sent, and marked in that order, so a crash in between repeats the sending, which is idempotent by key.
     """
@@ -91,15 +96,58 @@ def publish_pending(monitors: Mapping[str, Monitor], desk: Desk) -> int:
         for ticket in tickets:
             backend = monitors[ticket.monitor].tickets.get(ticket.destination) if ticket.monitor in monitors else None
             sent += _send(ticket, partial(backend.open, _with_report(ticket.wish, desk)) if backend else None, desk)
-    while exports := store.due_exports(now=desk.clock(), limit=_AT_ONCE):
-        for export in exports:
-            exporter = monitors[export.monitor].exports.get(export.destination) if export.monitor in monitors else None
-            sent += _send(export, partial(exporter.write, _with_report(export.wish, desk)) if exporter else None, desk)
+    ask_scheduled(monitors, desk)
+    sent += publish_exports(monitors, desk)
     while notices := store.due_notices(now=desk.clock(), limit=_AT_ONCE):
         for notice in notices:
             teller = monitors[notice.monitor].notifiers.get(notice.destination) if notice.monitor in monitors else None
             sent += _send(notice, partial(teller.send, notice.wish) if teller else None, desk)
     return sent
+
+
+def ask_scheduled(monitors: Mapping[str, Monitor], desk: Desk) -> None:
+    """Wish for the exports whose slot has come; any number of replicas may ask, each slot has one wish."""
+    for monitor in monitors.values():
+        for destination, plan in monitor.export_plans.items():
+            slot = plan.slot(desk.clock())
+            if slot is not None and destination in monitor.exports:
+                desk.store.ask_export(monitor.name, destination, slot, desk.clock(), everything=plan.everything)
+
+
+def publish_exports(monitors: Mapping[str, Monitor], desk: Desk) -> int:
+    """Write the exports that wait; how many were written."""
+    sent = 0
+    while exports := desk.store.due_exports(now=desk.clock(), limit=_AT_ONCE):
+        for due in exports:
+            monitor = monitors.get(due.monitor)
+            to = due.destination
+            write = partial(_write, monitor, to, due.wish, desk) if monitor and to in monitor.exports else None
+            sent += _send(due, write, desk)
+    return sent
+
+
+def _write(monitor: Monitor, destination: str, export: Export, desk: Desk) -> str:
+    plan = monitor.export_plans.get(destination, ExportPlan())
+    return monitor.exports[destination].write(prepared(monitor, plan, export, desk))
+
+
+def prepared(monitor: Monitor, plan: ExportPlan, export: Export, desk: Desk) -> Export:
+    """The export as the destination gets it: with its run's report, the classes to choose from and the destination's note.
+
+    Here, before anything is formatted, is where candidates become what the destination may see of them.
+    """
+    whole = _with_report(export, desk) if export.slot is None else export
+    return replace(whole, classes=_classes(monitor), note=plan.note)
+
+
+def _classes(monitor: Monitor) -> tuple[str, ...]:
+    """Labels to choose from: those of the training data, then those that mean junk; a lost reference holds up nothing."""
+    try:
+        known = {label for label in monitor.load_reference().train.column("label") if label}
+    except ArtifactError as error:
+        _log.warning("no classes", extra=fields(monitor=monitor.name, error=str(error)))
+        known = set()
+    return (*sorted(known), *sorted(monitor.junk - known))
 
 
 def _with_report(wish: Reported, desk: Desk) -> Reported:

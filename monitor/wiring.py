@@ -19,12 +19,13 @@ from monitor.embedders.cache import CachedEmbedder
 from monitor.embedders.canaries import canary_vectors
 from monitor.embedders.unit_rows import to_dataset
 from monitor.errors import ArtifactError, ConfigError
+from monitor.export_plan import ExportPlan
 from monitor.past import Memory
 from monitor.pipeline import Monitor
 from monitor.reference import Shelf, assemble, split_protected
 from monitor.sampling import draw
 from monitor.selection.mixture import Mixture, Share
-from monitor.settings import FieldSettings, MonitorSettings, Part, SelectionSettings, Settings
+from monitor.settings import ExportTerms, FieldSettings, MonitorSettings, Part, SelectionSettings, Settings
 from monitor.sources import Source
 from monitor.sources.fields import Fields
 from monitor.store import Store
@@ -39,6 +40,7 @@ __all__ = [
     "mixture_of",
     "open_shelf",
     "open_store",
+    "plan_of",
     "source_of",
     "wire",
 ]
@@ -105,10 +107,18 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
         excerpts=monitor.report.excerpts,
         tickets={part.name: plugins.build("tickets", part.kind, part.options) for part in monitor.tickets},
         exports={part.name: plugins.build("exporters", part.kind, part.options) for part in monitor.exports},
+        export_plans={part.name: plan_of(part.terms) for part in monitor.exports},
         notifiers={part.name: plugins.build("notifiers", part.kind, part.options) for part in monitor.notify},
         notify_pause=monitor.notify_pause,
         settings=monitor.fingerprint(),
     )
+
+
+def plan_of(terms: object) -> ExportPlan:
+    """When an export destination gets what, as its :class:`ExportTerms` say."""
+    if not isinstance(terms, ExportTerms):
+        return ExportPlan()
+    return ExportPlan(terms.when != "schedule", terms.tiling, terms.delay, terms.what == "all", terms.note)
 
 
 def terms_of(settings: Settings) -> dict[str, MonitorTerms]:

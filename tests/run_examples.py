@@ -12,6 +12,7 @@ from monitor.values import (
     Decision,
     Draft,
     Export,
+    ExportedRun,
     Measurement,
     Neighbour,
     Run,
@@ -110,6 +111,13 @@ def draft(run: Run, key: str = "episode-1") -> Draft:
     return Draft(key, run.monitor, "Drift in support", "# What happened\n\nMuch — «sehr viel».", run.window)
 
 
+def source(run: Run) -> ExportedRun:
+    """A run as an export names it."""
+    records = frozenset(one.record_id for one in run.candidates)
+    made_with = (run.reference_version or 0, run.reference_fingerprint, run.embedder, run.settings)
+    return ExportedRun(run.id, run.window, *made_with, records)
+
+
 def export(run: Run, key: str | None = None) -> Export:
     return Export(
         key or f"{run.monitor}|{run.window.start}",
@@ -118,4 +126,5 @@ def export(run: Run, key: str | None = None) -> Export:
         run.window,
         run.candidates,
         run.reference_version or 0,
+        runs=(source(run),),
     )

@@ -47,7 +47,8 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "reference": (EDGE | {"embedders", "sampling", "sources"}, {"pyarrow", "numpy", "fsspec"}),
     "tickets": (EDGE | {"whole_files"}, set()),
-    "exporters": (EDGE | {"whole_files"}, {"pyarrow", "fsspec"}),
+    "exporters": (EDGE | {"formulas", "whole_files"}, {"pyarrow", "fsspec"}),
+    "formulas": (set(), set()),
     "notifiers": (EDGE, {"apprise"}),
     "news": ({"values", "decide", "report"}, set()),
     "whole_files": (set(), set()),
@@ -63,7 +64,8 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "calibration": ({"values", "detectors", "sketches"}, {"numpy"}),
     "past": ({"values", "sketches", "store"}, set()),
     "looks": ({"values", "decide", "desk", "past", "sketches", "store"}, {"numpy"}),
-    "desk": ({"values", "decide", "past", "picture", "store"} | PARTS, set()),
+    "export_plan": ({"windows"}, set()),
+    "desk": ({"values", "decide", "export_plan", "past", "picture", "store"} | PARTS, set()),
     "by_name": ({"errors"}, set()),
     "user_model": ({"errors", "by_name"}, set()),
     "answers": ({"values", "desk", "selection"}, {"numpy", "pyarrow"}),
@@ -72,10 +74,13 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "pyarrow"},
     ),
     "reporting": ({"values", "picture", "report", "store", "windows"}, set()),
-    "pages": ({"values", "picture", "redaction", "report", "store"}, {"jinja2"}),
+    "pages": ({"values", "formulas", "picture", "redaction", "report", "store"}, {"jinja2"}),
     "page_routes": ({"values", "errors", "logs", "pages", "report", "reporting", "store"}, {"starlette"}),
     "door": ({"errors", "pages"}, {"starlette"}),
-    "publish": ({"values", "errors", "decide", "desk", "news", "report", "reporting", "store", "logs"}, set()),
+    "publish": (
+        {"values", "errors", "decide", "desk", "export_plan", "news", "report", "reporting", "store", "logs"},
+        set(),
+    ),
     "pipeline": (
         {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}
         | {"answers", "illustrate", "selection", "windows"},
@@ -83,7 +88,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "wiring": (
         {"values", "errors", "settings", "plugins", "pipeline", "reference", "sampling", "store", "decide", "past"}
-        | {"sources", "embedders", "detectors", "selection", "user_model"},
+        | {"sources", "embedders", "detectors", "selection", "user_model", "export_plan"},
         {"numpy", "pyarrow"},
     ),
     "intake": (
@@ -108,6 +113,8 @@ PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detect
     "picture",
     "quality",
     "redaction",
+    "formulas",
+    "export_plan",
 }
 IMPURE_MODULES = {"os", "time", "random", "logging", "pathlib", "io", "subprocess", "socket", "shutil", "tempfile"}
 GLOBAL_GENERATORS = {

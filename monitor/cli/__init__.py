@@ -13,7 +13,18 @@ from typing import Annotated
 import typer
 
 from monitor import __version__
-from monitor.cli import alarms, datasets, labels, loop, reading, reference, refresh, reporting, running, setup
+from monitor.cli import (
+    alarms,
+    datasets,
+    exporting,
+    labels,
+    reading,
+    reference,
+    refresh,
+    reporting,
+    running,
+    setup,
+)
 from monitor.cli.console import errors
 from monitor.errors import MonitorError
 from monitor.logs import set_up, unforeseen
@@ -48,7 +59,7 @@ def _options(
     set_up(level=logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
-for room in (setup, reference, running, reading, reporting, alarms, refresh, loop, labels, datasets):
+for room in (setup, reference, running, reading, reporting, alarms, refresh, exporting, labels, datasets):
     room.add_to(app)
 
 

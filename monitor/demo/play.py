@@ -220,7 +220,7 @@ class Play:
         first = Table(title="What to label and add: the first records", title_justify="left", title_style="bold")
         for name in ("#", "chosen by", "gain", "model said", "text"):
             first.add_column(name, justify="right" if name in {"#", "gain"} else "left")
-        (export,) = self._folder.glob(f"exports/*/{window_of(week).start:%Y%m%d}*/candidates.csv")
+        (export,) = self._folder.glob(f"exports/*/{window_of(week).start:%Y%m%d}*/*/candidates.csv")
         for row in _rows(export)[:8]:
             text = Text(excerpt(row["text"]).replace("\\", ""), overflow="ellipsis", no_wrap=True)
             first.add_row(row["rank"], row["strategy"], f"{float(row['gain']):.2f}", row["predicted"], text)

@@ -1,104 +1,32 @@
-"""Candidates as Parquet, JSON lines and CSV in a folder or an object store.
+"""Candidates as files in a folder or an object store, in the formats that labelling tools import.
 
-``<folder>/<monitor>/<window start>/candidates.<format>``, ``report.html`` and ``manifest.json``, which is written last: a folder
-without it is not complete. Texts are written as they are, for people to label; a spreadsheet should import the CSV as text.
+``<folder>/<monitor>/<window start>/manifest.json``, or ``<folder>/<monitor>/schedule/<slot>/manifest.json``, lists the files and
+their checksums. They lie beside it in a folder named by their contents, so the manifest switches from one set to the next at
+once; ``latest.json``, above it, names the newest export and is written last. Texts are written as they are, for people to label.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from datetime import UTC
-from pathlib import Path
-from typing import Any, Literal
-
-import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
 
 from monitor.errors import PublishError
+from monitor.exporters.folders import Folder
+from monitor.exporters.formats import Format, made
+from monitor.exporters.manifest import digest_of, due_of, manifest_of
 from monitor.secrets import redact_url
-from monitor.values import SEGMENT_PREFIX, Candidate, Export
-from monitor.whole_files import may_pass, write_whole
+from monitor.values import Export
+from monitor.whole_files import may_pass
 
 __all__ = ["FilesExporter"]
 
 _PERMANENT = (PermissionError, NotADirectoryError, FileExistsError, FileNotFoundError)
-Format = Literal["parquet", "jsonl", "csv"]
-_COLUMNS: list[tuple[str, pa.DataType]] = [
-    ("id", pa.string()),
-    ("text", pa.string()),
-    ("label", pa.string()),
-    ("suggested_label", pa.string()),
-    ("predicted", pa.string()),
-    ("confidence", pa.float64()),
-    ("observed_at", pa.timestamp("us", tz="UTC")),
-    ("rank", pa.int64()),
-    ("strategy", pa.string()),
-    ("need", pa.float64()),
-    ("gain", pa.float64()),
-    ("risk", pa.float64()),
-    ("cluster", pa.string()),
-    ("duplicates", pa.int64()),
-    ("reason", pa.string()),
-    ("nearest_id", pa.string()),
-    ("nearest_label", pa.string()),
-    ("nearest_similarity", pa.float64()),
-    ("neighbours", pa.string()),
-]
-
-
-def _row(candidate: Candidate) -> dict[str, Any]:
-    first = candidate.neighbours[0] if candidate.neighbours else None
-    row = {name: getattr(candidate, name, None) for name, _ in _COLUMNS}
-    return row | {
-        "id": candidate.record_id,
-        "nearest_id": first and first.record_id,
-        "nearest_label": first and first.label,
-        "nearest_similarity": first and first.similarity,
-        "neighbours": json.dumps([asdict(neighbour) for neighbour in candidate.neighbours], ensure_ascii=False),
-        **{SEGMENT_PREFIX + name: value for name, value in candidate.segments.items()},
-    }
-
-
-def candidate_table(candidates: Sequence[Candidate]) -> pa.Table:
-    """One row a candidate, best first; ``label`` is empty for people to fill in."""
-    segments = sorted({SEGMENT_PREFIX + name for candidate in candidates for name in candidate.segments})
-    schema = pa.schema([*_COLUMNS, *((name, pa.string()) for name in segments)])
-    return pa.Table.from_pylist([_row(candidate) for candidate in candidates], schema=schema)
-
-
-def _parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink)
-    return sink.getvalue()
-
-
-def _plain(table: pa.Table) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return [row | {"observed_at": row["observed_at"] and row["observed_at"].isoformat()} for row in rows]
-
-
-def _jsonl(table: pa.Table) -> bytes:
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in _plain(table)).encode(
-        "utf-8", "backslashreplace"
-    )
-
-
-def _csv(table: pa.Table) -> bytes:
-    sink = io.StringIO(newline="")
-    writer = csv.DictWriter(sink, table.schema.names, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_plain(table))
-    return sink.getvalue().encode("utf-8", "backslashreplace")
-
-
-_WRITERS: Mapping[str, Callable[[pa.Table], bytes]] = {"parquet": _parquet, "jsonl": _jsonl, "csv": _csv}
+_MANIFEST, _LATEST = "manifest.json", "latest.json"
+_OLDER = re.compile(r"[0-9a-f]{12}|candidates\.(parquet|jsonl|csv)|report\.html|\.manifest\.json\.[0-9a-f]{8}\.tmp")
+"""Sets of files that a manifest named before, releases without such folders had them beside it, and what a kill left."""
 
 
 class FilesExporter:
@@ -108,24 +36,18 @@ class FilesExporter:
         self, folder: str = "exports", formats: list[Format] | None = None, storage: dict[str, Any] | None = None
     ) -> None:
         self._folder = folder
-        self._formats = formats or ["parquet"]
+        self._formats: list[Format] = formats or ["parquet"]
         self._storage = storage or {}
 
     def write(self, export: Export) -> str:
-        """The folder written; each file appears whole under its name, the manifest last."""
+        """The folder of the manifest; what was there before stays whole until the manifest is written."""
         shown = redact_url(self._folder)
         try:
-            store, root = fsspec.core.url_to_fs(self._folder, **self._storage)
+            folder = Folder(self._folder, self._storage)
         except (ImportError, ValueError) as error:
             raise PublishError(f"export to {shown}: {error}; s3:// needs drift-monitor[s3]", permanent=True) from error
         try:
-            start = export.window.start.astimezone(UTC)
-            folder = f"{root.rstrip('/')}/{export.monitor}/{start:%Y%m%dT%H%M%SZ}"
-            if isinstance(store, LocalFileSystem):
-                # Elsewhere folders are part of names, and making one may mean making a bucket.
-                store.makedirs(folder, exist_ok=True)
-            files = self._write_files(store, folder, export)
-            self._remove_others(store, folder, files)
+            return self._write(folder, export)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise PublishError(
@@ -141,41 +63,61 @@ class FilesExporter:
                 "drift-monitor tickets --retry",
                 permanent="Credential" in name,
             ) from error
-        return str(store.unstrip_protocol(folder)).removeprefix("file://")
 
-    def _write_files(self, store: Any, folder: str, export: Export) -> dict[str, str]:
-        table = candidate_table(export.candidates)
-        contents = {f"candidates.{name}": _WRITERS[name](table) for name in self._formats}
+    def _write(self, folder: Folder, export: Export) -> str:
+        contents = made(export, self._formats)
         if export.report:
             contents["report.html"] = export.report.encode("utf-8", "backslashreplace")
-        sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-        manifest = {
-            "key": export.key,
-            "monitor": export.monitor,
-            "run_id": export.run_id,
-            "window": {"start": export.window.start.isoformat(), "end": export.window.end.isoformat()},
-            "reference_version": export.reference_version,
-            "rows": len(export.candidates),
-            "refresh": None if export.refresh is None else asdict(export.refresh),
-            "columns": table.schema.names,
-            "files": sums,
-        }
-        for name, content in {**contents, "manifest.json": json.dumps(manifest, indent=2).encode() + b"\n"}.items():
-            _write(store, f"{folder}/{name}", content)
-        return sums
-
-    @staticmethod
-    def _remove_others(store: Any, folder: str, files: Mapping[str, str]) -> None:
-        """Candidates of an earlier write in a format that is no longer asked for."""
-        for name in _WRITERS:
-            other = f"candidates.{name}"
-            if other not in files and store.exists(f"{folder}/{other}"):
-                store.rm_file(f"{folder}/{other}")
+        digest = digest_of(contents)
+        contents = {f"{digest}/{path}": content for path, content in contents.items()}
+        manifest = manifest_of(export, contents)
+        series = export.monitor if export.slot is None else f"{export.monitor}/schedule"
+        name = f"{(export.slot or export.window.start).astimezone(UTC):%Y%m%dT%H%M%SZ}"
+        here = f"{series}/{name}"
+        if not _in_use(folder, here, digest):
+            folder.remove(f"{here}/{digest}")  # what a killed process left of it
+        try:
+            for path, content in contents.items():
+                folder.put(f"{here}/{path}", content)
+            folder.put(f"{here}/{_MANIFEST}", manifest)
+        except BaseException:
+            with suppress(Exception):
+                if not _in_use(folder, here, digest):
+                    folder.remove(f"{here}/{digest}")
+            raise
+        _remove_older(folder, here)
+        _point(folder, series, name, export)
+        return folder.shown(here)
 
 
-def _write(store: Any, path: str, content: bytes) -> None:
-    """Object stores show a file whole or not at all by themselves."""
-    if isinstance(store, LocalFileSystem):
-        write_whole(Path(path), content)
-    else:
-        store.pipe_file(path, content)
+def _in_use(folder: Folder, here: str, digest: str) -> bool:
+    """Whether the manifest there names these files."""
+    try:
+        files = json.loads(folder.read(f"{here}/{_MANIFEST}") or b"")["files"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return any(path.startswith(f"{digest}/") for path in files)
+
+
+def _remove_older(folder: Folder, here: str) -> None:
+    """Files that the manifest does not name any more; it is read, for another process may have written it since."""
+    for name in folder.names(here):
+        if _OLDER.fullmatch(name) and not _in_use(folder, here, name):
+            folder.remove(f"{here}/{name}")
+
+
+def _point(folder: Folder, series: str, name: str, export: Export) -> None:
+    """Have ``latest.json`` name the export, unless it names a later one."""
+    due = due_of(export)
+    if due < _latest(folder, series, due):
+        return
+    pointer = {"key": export.key, "as_of": due.isoformat(), "export": name, "manifest": f"{name}/{_MANIFEST}"}
+    folder.put(f"{series}/{_LATEST}", json.dumps(pointer, indent=2).encode() + b"\n")
+
+
+def _latest(folder: Folder, series: str, otherwise: datetime) -> datetime:
+    """What the export that is pointed to is as of; ``otherwise`` when nothing readable is there."""
+    try:
+        return datetime.fromisoformat(json.loads(folder.read(f"{series}/{_LATEST}") or b"")["as_of"])
+    except (ValueError, KeyError, TypeError):
+        return otherwise

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import urlencode
 
+from monitor.formulas import neutralised
 from monitor.pages.layout import render, writable
 from monitor.picture import from_bytes
 from monitor.redaction import redacted
@@ -149,12 +150,8 @@ def candidates_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     writer = csv.writer(sink, quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n")
     writer.writerow(_FIELDS)
     for row in rows:
-        writer.writerow([_harmless(value) for value in row.values()])
+        writer.writerow([neutralised(value) if isinstance(value, str) else value for value in row.values()])
     return writable(sink.getvalue())
-
-
-def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def candidates_lines(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from monitor.errors import ConfigError
 from monitor.secrets import Secret, Url
+from monitor.settings.exports import ExportTerms
 from monitor.settings.model import Model
 from monitor.settings.monitors import FieldSettings, MonitorSettings, SelectionSettings
 from monitor.settings.parts import Part
@@ -17,6 +18,7 @@ from monitor.settings.schedule import Duration, Schedule
 
 __all__ = [
     "ArtifactSettings",
+    "ExportTerms",
     "FieldSettings",
     "MonitorSettings",
     "Part",

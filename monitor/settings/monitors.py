@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from monitor.settings.exports import ExportTerms
 from monitor.settings.labels import LabelSettings
 from monitor.settings.limits import LimitSettings
 from monitor.settings.model import Model
@@ -116,7 +117,7 @@ class MonitorSettings(Model):
     policy: PolicySettings = PolicySettings()
     selection: SelectionSettings = SelectionSettings()
     tickets: list[Annotated[Part, PartOf("tickets")]] = Field([])
-    exports: list[Annotated[Part, PartOf("exporters")]] = Field([])
+    exports: list[Annotated[Part, PartOf("exporters", terms=ExportTerms)]] = Field([])
     notify: list[Annotated[Part, PartOf("notifiers")]] = Field(
         [], description="who is told directly when the state changes, for those without Prometheus"
     )
@@ -142,6 +143,11 @@ class MonitorSettings(Model):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{what}: {', '.join(twice)} is listed twice; give one of them another name")
+        folders = [part.options["folder"] for part in self.exports if "folder" in part.options]
+        if len(set(map(str, folders))) < len(folders):
+            raise ValueError(
+                "exports: two go to one folder, and each would remove the other's; give one another folder"
+            )
         if self.policy.run_length(self.schedule) < 2:
             raise ValueError(
                 f"policy.false_alarms: {self.policy.false_alarms} with a look every {self.schedule.every} leaves no calm "
@@ -164,5 +170,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, Part):
-        return {"kind": value.kind, "name": value.given_name, "share": value.share, **value.options}
+        terms = _plain(value.terms) if value.terms else {}
+        return {"kind": value.kind, "name": value.given_name, "share": value.share, **terms, **value.options}
     return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from monitor import plugins
 from monitor.errors import PluginError
+from monitor.settings.model import Model
 
 __all__ = ["Part", "PartOf"]
 
@@ -22,13 +24,15 @@ _SHARE = "share"
 class Part:
     """A part by kind, with the options of its factory.
 
-    ``name`` tells two tickets or exports of one kind apart; ``share`` is how much of a whole the part fills, beside others.
+    ``name`` tells two tickets or exports of one kind apart; ``share`` is how much of a whole the part fills, beside others;
+    ``terms`` are what the settings say of a part beside its options.
     """
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
     given_name: str | None = None
     share: float = 1.0
+    terms: Model | None = None
 
     @property
     def name(self) -> str:
@@ -39,11 +43,11 @@ class Part:
 class PartOf:
     """Reads ``mmd`` or ``{kind: mmd, permutations: 999}`` and holds the options against the factory's signature.
 
-    With ``shared`` a part may say its share: ``{kind: herding, share: 0.7}``.
+    With ``shared`` a part may say its share: ``{kind: herding, share: 0.7}``; with ``terms``, the fields of that model.
     """
 
-    def __init__(self, kind: str, *, shared: bool = False) -> None:
-        self._kind, self._shared = kind, shared
+    def __init__(self, kind: str, *, shared: bool = False, terms: type[Model] | None = None) -> None:
+        self._kind, self._shared, self._terms = kind, shared, terms
 
     def _parse(self, value: Any) -> Part:
         raw = {"kind": value} if isinstance(value, str) else value
@@ -65,14 +69,29 @@ class PartOf:
             share = raw.get(_SHARE, 1.0)
             if isinstance(share, bool) or not isinstance(share, int | float) or not share > 0:
                 raise PydanticCustomError("part", "share: {given} is no number above 0", {"given": repr(share)[:40]})
-        options = {key: option for key, option in raw.items() if key not in taken}
+        about = self._term_names - plugins.options_model(self._kind, raw["kind"]).model_fields.keys()
+        terms = self._terms_of({key: raw[key] for key in about & raw.keys()})
+        options = {key: option for key, option in raw.items() if key not in taken | about}
         try:
             plugins.validate(self._kind, raw["kind"], options)
         except PluginError as error:
             raise PydanticCustomError(
                 "part", "{first}", {"first": error.problems[0], "problems": list(error.problems)}
             ) from error
-        return Part(raw["kind"], options, raw.get("name") if "name" in taken else None, float(share))
+        return Part(raw["kind"], options, raw.get("name") if "name" in taken else None, float(share), terms)
+
+    @property
+    def _term_names(self) -> set[str]:
+        return set(self._terms.model_fields) if self._terms else set()
+
+    def _terms_of(self, given: Mapping[str, Any]) -> Model | None:
+        if self._terms is None:
+            return None
+        try:
+            return self._terms.model_validate(given)
+        except ValidationError as error:
+            problems = plugins.problems_of(error)
+            raise PydanticCustomError("part", "{first}", {"first": problems[0], "problems": problems}) from error
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._parse)
@@ -94,6 +113,8 @@ class PartOf:
             if plugins.is_secret(model_field.annotation):
                 properties[f"{key}_file"] = {"type": "string"}
         secret = {key.removesuffix("_file") for key in properties if key.endswith("_file")}
+        if self._terms:
+            properties |= self._terms.model_json_schema()["properties"]
         if self._shared:
             properties[_SHARE] = {"type": "number", "exclusiveMinimum": 0, "default": 1.0}
         return {

@@ -13,7 +13,7 @@ from pydantic_core import CoreSchema
 from monitor.settings.model import Model
 from monitor.windows import Tiling
 
-__all__ = ["YEAR", "Duration", "Schedule"]
+__all__ = ["YEAR", "Duration", "Every", "Schedule", "tiling_of"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 YEAR = timedelta(days=365.25)
@@ -60,15 +60,25 @@ def _every(value: Any) -> str:
     return match[0]
 
 
+Every = Annotated[str, BeforeValidator(_every), _Pattern(r"^[1-9]\d*(mo|[smhdw])$")]
+_MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
+
+
+def tiling_of(every: str, start: datetime = _MONDAY) -> Tiling:
+    """Stretches of time ``every`` long from ``start`` on; months start on the first."""
+    number, unit = re.findall(r"\d+|\D+", every)
+    if unit == "mo":
+        return Tiling(int(number) * timedelta(days=30), start, months=int(number))
+    return Tiling(timedelta(seconds=int(number) * _UNITS[unit]), start)
+
+
 class Schedule(Model):
     """Windows tile time: each is ``every`` long and starts a whole number of them after ``start``."""
 
-    every: Annotated[str, BeforeValidator(_every), _Pattern(r"^[1-9]\d*(mo|[smhdw])$")] = Field(
-        "1d", description="1h, 1d, 1w, 1mo, ..."
-    )
+    every: Every = Field("1d", description="1h, 1d, 1w, 1mo, ...")
     delay: Duration = Field(timedelta(0), description="how long to wait for late records after a window has ended")
     start: AwareTime = Field(
-        datetime(1970, 1, 5, tzinfo=UTC),
+        _MONDAY,
         description="any window start; default a Monday, 00:00 UTC; months start on the first",
     )
     catch_up: int = Field(
@@ -78,10 +88,7 @@ class Schedule(Model):
     @property
     def tiling(self) -> Tiling:
         """The windows of this schedule."""
-        number, unit = re.findall(r"\d+|\D+", self.every)
-        if unit == "mo":
-            return Tiling(int(number) * timedelta(days=30), self.start, months=int(number))
-        return Tiling(timedelta(seconds=int(number) * _UNITS[unit]), self.start)
+        return tiling_of(self.every, self.start)
 
     @property
     def mean_length(self) -> timedelta:

@@ -23,6 +23,7 @@ from monitor.store import (
     references,
     results,
     schema,
+    slots,
     sums,
 )
 from monitor.store import labels as label_rows
@@ -186,6 +187,21 @@ class Store:
         """Exports to write now; no other process gets them before the lease ends."""
         with self._database.write() as connection:
             return outbox.due_exports(connection, now, limit, lease)
+
+    def ask_export(
+        self, monitor: str, destination: str, slot: datetime, now: datetime, *, everything: bool = False
+    ) -> int:
+        """Have the candidates of runs that ended by ``slot`` exported there, once a slot; the number of runs.
+
+        Those that no earlier slot of this destination has, or all of them with ``everything``.
+        """
+        with self._database.write() as connection:
+            return slots.ask(connection, monitor, destination, slot, now, everything=everything)
+
+    def to_export(self, monitor: str, destination: str, slot: datetime, *, everything: bool = False) -> Sequence[str]:
+        """Ids of the runs that :meth:`ask_export` would have exported there, newest window first."""
+        with self._database.read() as connection:
+            return slots.waiting(connection, monitor, destination, slot, everything=everything)
 
     def due_notices(self, now: datetime, limit: int = 50, lease: timedelta = _SENDING) -> Sequence[Due[Notice]]:
         """Notices to send now; no other process gets them before the lease ends."""

@@ -14,10 +14,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from monitor.store import slots
 from monitor.store.database import insert_missing
 from monitor.store.entries import AnyDue, Delivery, DeliveryStatus, Due, Wish
-from monitor.store.rows import candidate_of, refresh_of
-from monitor.store.tables import candidates, exports, notices, runs, tickets
+from monitor.store.rows import wish_row
+from monitor.store.tables import exports, notices, runs, tickets
 from monitor.values import Draft, Export, Notice, Run, Window
 
 __all__ = [
@@ -52,13 +53,16 @@ def wish(
 ) -> None:
     """Add the run's wishes. A key the destination has had before changes nothing: one key, one ticket."""
     for destination, draft in drafts.items():
-        row = _row(run, draft.key, destination) | {"title": draft.title, "body": draft.body}
+        row = wish_row(draft.key, destination, run.monitor, run.id, run.finished_at) | {
+            "title": draft.title,
+            "body": draft.body,
+        }
         insert_missing(connection, tickets, row)
     for destination, export in wanted.items():
-        insert_missing(connection, exports, _row(run, export.key, destination))
+        insert_missing(connection, exports, wish_row(export.key, destination, run.monitor, run.id, run.finished_at))
     for destination, notice in news.items():
         if not _told_lately(connection, run, notice, destination):
-            row = _row(run, notice.key, destination)
+            row = wish_row(notice.key, destination, run.monitor, run.id, run.finished_at)
             insert_missing(
                 connection, notices, row | {"event": notice.event, "title": notice.title, "body": notice.body}
             )
@@ -75,22 +79,6 @@ def _told_lately(connection: Connection, run: Run, notice: Notice, destination: 
         notices.c.created_at > run.finished_at - notice.quiet,
     )
     return bool(connection.execute(query).scalar())
-
-
-def _row(run: Run, key: str, destination: str) -> dict[str, Any]:
-    return {
-        "key": key,
-        "destination": destination,
-        "monitor": run.monitor,
-        "run_id": run.id,
-        "status": DeliveryStatus.PENDING.value,
-        "attempts": 0,
-        "failures": 0,
-        "created_at": run.finished_at,
-        "due_at": run.finished_at,
-        "location": "",
-        "error": "",
-    }
 
 
 def _lease(connection: Connection, table: sa.Table, now: datetime, limit: int, lease: timedelta) -> Sequence[Row[Any]]:
@@ -151,20 +139,7 @@ def due_notices(connection: Connection, now: datetime, limit: int, lease: timede
 
 def due_exports(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[Export]]:
     """Lease exports that are due, with the candidates as they are now."""
-    return _due(connection, exports, partial(_export, connection), now, limit, lease)
-
-
-def _export(connection: Connection, row: Row[Any], run: Row[Any]) -> Export:
-    query = sa.select(candidates).where(candidates.c.run_id == row.run_id).order_by(candidates.c.position)
-    return Export(
-        key=row.key,
-        monitor=row.monitor,
-        run_id=row.run_id,
-        window=Window(run.window_start, run.window_end),
-        candidates=tuple(candidate_of(one) for one in connection.execute(query)),
-        reference_version=run.reference_version or 0,
-        refresh=refresh_of(run.refresh),
-    )
+    return _due(connection, exports, partial(slots.export_of, connection), now, limit, lease)
 
 
 def _of(due: AnyDue) -> tuple[sa.Table, sa.ColumnElement[bool]]:

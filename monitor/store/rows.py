@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.engine import Row
 
+from monitor.store.entries import DeliveryStatus
 from monitor.values import (
     Advice,
     Baseline,
@@ -37,6 +39,7 @@ __all__ = [
     "refresh_of",
     "run_of",
     "run_row",
+    "wish_row",
 ]
 
 _COUNTS = ("population", "sampled", "repeats", "empty", "overlong", "outside")
@@ -210,3 +213,20 @@ def baseline_row(baseline: Baseline) -> dict[str, Any]:
 def baseline_of(row: Row[Any]) -> Baseline:
     """An accepted gap from its row."""
     return Baseline(**{name: getattr(row, name) for name in _ACCEPTED})
+
+
+def wish_row(key: str, destination: str, monitor: str, run_id: str, at: datetime | None) -> dict[str, Any]:
+    """Something to be sent, due at once."""
+    return {
+        "key": key,
+        "destination": destination,
+        "monitor": monitor,
+        "run_id": run_id,
+        "status": DeliveryStatus.PENDING.value,
+        "attempts": 0,
+        "failures": 0,
+        "created_at": at,
+        "due_at": at,
+        "location": "",
+        "error": "",
+    }

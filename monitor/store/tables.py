@@ -28,6 +28,7 @@ __all__ = [
     "candidates",
     "datasets",
     "decisions",
+    "export_runs",
     "exports",
     "label_imports",
     "measurements",
@@ -238,7 +239,16 @@ tickets = Table(
     Index(None, "status", "due_at"),
 )
 
-exports = Table("exports", metadata, *_outbox(), Index(None, "status", "due_at"))
+exports = Table("exports", metadata, *_outbox(), Column("slot", Moment), Index(None, "status", "due_at"))
+
+export_runs = Table(
+    "export_runs",
+    metadata,
+    Column("destination", Words, primary_key=True),
+    Column("run_id", Words, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Words, primary_key=True),
+    Index(None, "key", "destination"),
+)
 
 notices = Table(
     "notices",

@@ -28,7 +28,7 @@ from monitor.values.records import (
     Window,
     record_schema,
 )
-from monitor.values.refresh import Advice, Candidate, Draft, Estimate, Export, Neighbour, Notice, Refresh
+from monitor.values.refresh import Advice, Candidate, Draft, Estimate, Export, ExportedRun, Neighbour, Notice, Refresh
 from monitor.values.runs import Run, RunStatus
 from monitor.values.terms import MonitorTerms
 from monitor.values.training import Reference
@@ -51,6 +51,7 @@ __all__ = [
     "Draft",
     "Estimate",
     "Export",
+    "ExportedRun",
     "FloatArray",
     "GateTerms",
     "GivenLabel",

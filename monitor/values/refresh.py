@@ -14,6 +14,7 @@ __all__ = [
     "Draft",
     "Estimate",
     "Export",
+    "ExportedRun",
     "Neighbour",
     "Notice",
     "Refresh",
@@ -147,10 +148,32 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportedRun:
+    """Where exported candidates come from, and what that run worked with.
+
+    records  ids of its candidates in the export
+    """
+
+    run_id: str
+    window: Window
+    reference_version: int = 0
+    reference_fingerprint: str = ""
+    embedder: str = ""
+    settings: str = ""
+    records: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Export:
     """Refresh candidates on their way out. The same ``key`` overwrites, it never appends.
 
-    report  the run's HTML report, empty when there is none
+    run_id, window, reference_version  of the run, the newest one when there are several
+    report   the run's HTML report, empty when there is none
+    runs     where the candidates come from; empty stands for the one run
+    slot     when it was due, for exports on a schedule, which have candidates of several runs
+    classes  labels that people may choose from; empty when that is not known
+    note     what may be done with the records, for whoever finds them
+    texts    what became of the texts: ``whole``, ``redacted`` or ``ids``
     """
 
     key: str
@@ -161,3 +184,8 @@ class Export:
     reference_version: int
     refresh: Refresh | None = None
     report: str = ""
+    runs: tuple[ExportedRun, ...] = ()
+    slot: datetime | None = None
+    classes: tuple[str, ...] = ()
+    note: str = ""
+    texts: str = "whole"
