@@ -51,7 +51,8 @@ def take_in(
         bool, typer.Option("--skip-invalid", help="Leave rows with problems out, rather than take none.")
     ] = False,
     relabel: Annotated[
-        Path | None, typer.Option("--relabel", help="Write what is to be labelled again to this CSV file.")
+        Path | None,
+        typer.Option("--relabel", help="Write what is to be labelled again: a CSV, or Label Studio tasks to a .json."),
     ] = None,
     gate: Annotated[
         bool, typer.Option("--gate/--no-gate", help="Judge the labels; see labels in the settings.")

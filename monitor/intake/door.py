@@ -122,8 +122,9 @@ def _entered(
     in_force = {record: one.label for record, one in store.accepted_labels(name).items()}
     had = {record: one.candidate.label for record, one in store.proposed(name, list(rule.labels)).items()} | in_force
     wanted = rule.labels and request.dataset
+    refused_again = rule.verdict == "refuse" and store.imported(import_id) is not None
     step = next_step(case, head, {**in_force, **rule.labels}, fresh, import_id) if wanted else None
-    if not request.dry_run:
+    if not request.dry_run and not refused_again:
         store.take_in(
             Intake(
                 import_id,

@@ -86,8 +86,10 @@ def ruling(
 
 
 def _votes(fresh: Sequence[GivenLabel], said: Sequence[Annotation]) -> list[Vote]:
-    """The last word of everyone; those of refused imports do not count."""
-    last = {(one.record_id, one.annotator): one.label for one in said if one.standing is not Standing.REFUSED}
+    """The last word of everyone on these records; those of refused imports do not count."""
+    records = {one.record_id for one in fresh}
+    told = [one for one in said if one.record_id in records and one.standing is not Standing.REFUSED]
+    last = {(one.record_id, one.annotator): one.label for one in told}
     last |= {(one.record_id, one.annotator): one.label for one in fresh}
     return [Vote(record, annotator, label) for (record, annotator), label in last.items()]
 
