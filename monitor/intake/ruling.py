@@ -70,7 +70,6 @@ def ruling(
         {name: [places.segments[record].get(name) for record in ids] for name in reference.train.segments},
         {record: label for record, label in gold.items() if record in sound},
         {record: label for record, label in _looks(case, fresh, said).items() if record in sound},
-        case.request.new_classes | junk,
     )
     if not ids:
         return _of("accept", fresh, plain, (), None)
@@ -115,6 +114,8 @@ def _judged(case: Case, batch: LabelBatch, reference: Reference, seed: int) -> L
     known = set(batch.ids)
     # A record is no witness to its own label.
     others = reference.train.take(np.array([record not in known for record in reference.train.ids], dtype=bool))
+    # Every class has been checked: those it has not are declared, junk, in force already, or only predicted so far.
+    batch = replace(batch, new_classes=frozenset(vote.label for vote in batch.votes) - set(others.column("label")))
     try:
         return judged(batch, others, _terms(case.monitor), np.random.default_rng(seed))
     except ValueError as error:
