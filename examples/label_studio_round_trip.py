@@ -7,7 +7,8 @@ Start a server first, for example in a virtual environment of its own (about 800
     label-studio start --no-browser --internal-host 127.0.0.1 --port 18080 --username you@example.invalid --password ... --user-token ...
 
 then ``LABEL_STUDIO_TOKEN=... python examples/label_studio_round_trip.py FOLDER [--url URL] [--results FILE]``. Each step is one
-function that takes the :class:`Trip`, adds to it and says what it did; add further ones to ``STEPS``.
+function that takes the :class:`Trip`, adds to it and says what it did; add further ones to ``STEPS``. A trip that was cut short
+goes on in the same folder with the step it was at.
 """
 
 from __future__ import annotations
@@ -40,11 +41,16 @@ class Trip:
     url: str
     token: str
     embedder: str
-    messages: dict[str, Message] = field(default_factory=dict)
-    week: int = 0
     project: int = 0
-    returned: Path | None = None
+    done: list[str] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
+    messages: dict[str, Message] = field(default_factory=lambda: {m.id: m for week in traffic() for m in week})
+    week: int = next(n for n, week in enumerate(WEEKS) if NEW_TOPIC in week.new)
+
+    def keep(self) -> None:
+        """Note how far it has come."""
+        said = {"project": self.project, "done": self.done, "figures": self.figures}
+        write_whole(self.folder / "trip.json", json.dumps(said).encode())
 
     def drift_monitor(self, *words: str, status: int = 0) -> str:
         """Run the command as a user would."""
@@ -66,9 +72,7 @@ class Trip:
 
 def open_the_desk(trip: Trip) -> None:
     """The demo's support desk: a model trained on its labelled messages, and the weeks up to the one with a new topic."""
-    trip.week = next(n for n, week in enumerate(WEEKS) if NEW_TOPIC in week.new)
     training, weeks = reference_messages(), traffic()
-    trip.messages = {m.id: m for week in weeks for m in week} | {m.id: m for m in training}
     model = DeskModel([m.text for m in training], [str(m.intent) for m in training])
     rows = [
         {"id": m.id, "text": m.text, "intent": m.intent, "predicted": p}
@@ -159,9 +163,9 @@ def label(trip: Trip) -> None:
 def bring_back(trip: Trip) -> None:
     """Export from Label Studio and import: the gate judges, a new dataset version is made; a second time nothing changes."""
     answers = trip.label_studio("GET", f"/api/projects/{trip.project}/export?exportType=JSON&download_all_tasks=true")
-    trip.returned = trip.folder / "project.json"
-    trip.returned.write_text(json.dumps(answers, ensure_ascii=False), encoding="utf-8")
-    take = ("labels", "import", str(trip.returned), "--new-class", NEW_TOPIC, "--json")
+    returned = trip.folder / "project.json"
+    returned.write_text(json.dumps(answers, ensure_ascii=False), encoding="utf-8")
+    take = ("labels", "import", str(returned), "--new-class", NEW_TOPIC, "--json")
     told = json.loads(trip.drift_monitor(*take, "--relabel", str(trip.folder / "again.csv")))
     names = ("verdict", "format", "new", "unlabelled", "skipped", "problems")
     trip.figures["import"] = {name: told[name] for name in names} | {
@@ -193,16 +197,23 @@ STEPS = (open_the_desk, find_the_drift, send_to_label_studio, label, bring_back,
 def main() -> None:
     """Take every step, print and keep the figures."""
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    options.add_argument("folder", type=Path, help="An empty folder to work in.")
+    options.add_argument("folder", type=Path, help="A folder of its own to work in.")
     options.add_argument("--url", default="http://127.0.0.1:18080")
     options.add_argument("--embedder", default="sentence_transformer")
     options.add_argument("--results", type=Path)
     said = options.parse_args()
     trip = Trip(said.folder.resolve(), said.url, os.environ["LABEL_STUDIO_TOKEN"], said.embedder)
-    trip.folder.mkdir(parents=True)
+    trip.folder.mkdir(parents=True, exist_ok=True)
+    if (trip.folder / "trip.json").exists():
+        for name, value in json.loads((trip.folder / "trip.json").read_text(encoding="utf-8")).items():
+            setattr(trip, name, value)
     for step in STEPS:
+        if step.__name__ in trip.done:
+            continue
         print(f"\n{step.__name__.replace('_', ' ')}: {(step.__doc__ or '').strip()}", flush=True)
         step(trip)
+        trip.done.append(step.__name__)
+        trip.keep()
     content = json.dumps(trip.figures, indent=2, ensure_ascii=False) + "\n"
     print(f"\n{content}")
     if said.results:

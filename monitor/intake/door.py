@@ -41,7 +41,7 @@ def import_labels(case: Case) -> Outcome:
         # They can be neither judged nor trained on.
         problems = [Problem(one.line, "neither text nor vector kept", one.record_id) for one in gone]
         outcome = replace(outcome, checked=replace(read, problems=(*read.problems, *problems)))
-        fresh = [one for one in fresh if one not in gone]
+        fresh = [one for one in fresh if one.record_id in places.vectors]
         if not request.skip_invalid:
             return replace(outcome, verdict="invalid")
         if not fresh:
