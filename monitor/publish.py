@@ -109,8 +109,9 @@ def ask_scheduled(monitors: Mapping[str, Monitor], desk: Desk) -> None:
     """Wish for the exports whose slot has come; any number of replicas may ask, each slot has one wish."""
     for monitor in monitors.values():
         for destination, plan in monitor.export_plans.items():
-            slot = plan.slot(desk.clock())
-            if slot is not None and destination in monitor.exports:
+            slot = plan.slot(desk.clock()) if destination in monitor.exports else None
+            # Read first: mostly there is nothing to write.
+            if slot and desk.store.to_export(monitor.name, destination, slot, everything=plan.everything):
                 desk.store.ask_export(monitor.name, destination, slot, desk.clock(), everything=plan.everything)
 
 
@@ -136,7 +137,7 @@ def prepared(monitor: Monitor, plan: ExportPlan, export: Export, desk: Desk) -> 
 
     Here, before anything is formatted, is where candidates become what the destination may see of them.
     """
-    whole = _with_report(export, desk) if export.slot is None else export
+    whole = _with_report(export, desk) if export.slot is None and export.texts != "ids" else export
     return replace(whole, classes=_classes(monitor), note=plan.note)
 
 

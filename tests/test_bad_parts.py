@@ -147,8 +147,11 @@ def test_a_full_disk_keeps_the_old_export_and_the_wish_for_the_new_one(shop, sma
         assert publish_pending(wired, desk(store, at=later)) == 1
         (export,) = store.exports()
         assert (export.status, export.attempts, export.error) == ("sent", 2, "")
-    assert sorted(path.name for path in old.parent.iterdir()) == ["candidates.csv", "manifest.json", "report.html"]
-    assert len(old.read_text().splitlines()) == 21
+    names = sorted(path.name for path in old.parent.rglob("*.*"))
+    assert names == ["candidates.csv", "manifest.json", "report.html"]
+    assert not old.exists()
+    (new,) = old.parent.glob("*/candidates.csv")
+    assert len(new.read_text().splitlines()) == 21
 
 
 def test_record_text_is_in_the_store_the_export_and_the_ticket_alone(nosy, caplog):

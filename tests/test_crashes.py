@@ -55,7 +55,14 @@ def kill_and_restart(tmp_path, step, database_url):
     assert (ticket.status, export.status) == (DeliveryStatus.SENT, DeliveryStatus.SENT)
     assert [str(p) for p in (tmp_path / "tickets").glob("*.md")] == [ticket.location]
     files = sorted(p.name for p in (tmp_path / "exports").rglob("*") if p.is_file())
-    assert files == ["candidates.csv", "candidates.jsonl", "candidates.parquet", "manifest.json", "report.html"]
+    assert files == [
+        "candidates.csv",
+        "candidates.jsonl",
+        "candidates.parquet",
+        "latest.json",
+        "manifest.json",
+        "report.html",
+    ]
     store.close()
 
 

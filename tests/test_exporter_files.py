@@ -198,6 +198,11 @@ def test_a_bucket(s3):
     (parquet,) = (name for name in manifest["files"] if name.endswith("parquet"))
     with store.open(f"{where}/{parquet}") as file:
         assert pq.read_table(file).num_rows == 1
+    slot = replace(export(), key="slot", slot=WINDOW.end)
+    assert exporter.write(slot) == "s3://exports/weekly/support/schedule/20260112T000000Z"
+    store.invalidate_cache()
+    latest = json.loads(store.cat_file("exports/weekly/support/schedule/latest.json"))
+    assert json.loads(store.cat_file(f"exports/weekly/support/schedule/{latest['manifest']}"))["key"] == "slot"
     with pytest.raises(PublishError, match="export cannot be written to s3://no-such-bucket: ") as caught:
         FilesExporter("s3://no-such-bucket", storage=s3).write(export())
     assert caught.value.permanent

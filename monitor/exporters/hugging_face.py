@@ -42,9 +42,6 @@ configs:
 dataset_info:
   features:
 {features}
-  splits:
-  - name: train
-    num_examples: {table.num_rows}
 ---
 
 # Refresh candidates of {export.monitor}

@@ -31,9 +31,6 @@ def ask(
     when this slot has its wish.
     """
     key = key_of(monitor, slot)
-    known = sa.select(exports.c.key).where(exports.c.key == key, exports.c.destination == destination)
-    if connection.execute(known).first() is not None:
-        return 0
     found = waiting(connection, monitor, destination, slot, everything=everything)
     if not found:
         return 0
@@ -48,7 +45,10 @@ def ask(
 def waiting(
     connection: Connection, monitor: str, destination: str, slot: datetime, *, everything: bool
 ) -> Sequence[str]:
-    """Ids of the runs that a wish at this slot would hold, newest window first."""
+    """Ids of the runs that a wish at this slot would hold, newest window first; none when it has its wish."""
+    known = sa.select(exports.c.key).where(exports.c.key == key_of(monitor, slot), exports.c.destination == destination)
+    if connection.execute(known).first() is not None:
+        return ()
     query = (
         sa.select(runs.c.id)
         .where(runs.c.monitor == monitor, runs.c.status == RunStatus.DONE.value, runs.c.finished_at <= slot)
