@@ -22,7 +22,7 @@ from monitor.errors import ArtifactError, ConfigError
 from monitor.export_plan import ExportPlan
 from monitor.past import Memory
 from monitor.pipeline import Monitor
-from monitor.reference import Shelf, assemble, split_protected
+from monitor.reference import Shelf, assemble, split_protected, with_labels
 from monitor.sampling import draw
 from monitor.selection.mixture import Mixture, Share
 from monitor.settings import ExportTerms, FieldSettings, MonitorSettings, Part, SelectionSettings, Settings
@@ -36,7 +36,9 @@ __all__ = [
     "build_reference",
     "classes_source",
     "embedder_of",
+    "grown_reference",
     "labelled_sample",
+    "labels_in_force",
     "mixture_of",
     "open_shelf",
     "open_store",
@@ -233,17 +235,24 @@ def labelled_sample(store: Store, settings: Settings, monitor: MonitorSettings) 
     )
 
 
+def labels_in_force(store: Store, monitor: MonitorSettings) -> dict[str, str]:
+    """Labels that came in through the quality gate, by record, be it a candidate or a training record."""
+    return {record: one.label for record, one in store.accepted_labels(monitor.name).items()}
+
+
 def build_reference(
     settings: Settings,
     monitor: MonitorSettings,
     *,
     now: datetime,
     labelled: Sample | None = None,
+    relabels: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> tuple[Reference, Mapping[str, int]]:
     """A new, unsaved version of a monitor's reference, and what was rejected on the way, by reason.
 
-    ``labelled`` are further training records, such as candidates whose labels have come in.
+    ``labelled`` are further training records, such as candidates whose labels have come in; ``relabels`` are other labels
+    for records of the training data, junk ones to leave them out.
     """
     embedder, bare = embedder_of(settings, monitor)
     wanted = monitor.reference
@@ -264,15 +273,9 @@ def build_reference(
         part = _embed(held_out, embedder, "protected", progress)
         kept, protected = train.data, part.data
         rejected = {key: rejected.get(key, 0) + part.rejected.get(key, 0) for key in {*rejected, *part.rejected}}
-    if labelled is not None and len(labelled):
-        new = to_dataset(embedder, labelled, progress)[0]
-        known = set(kept.ids) | set(protected.ids)
-        kept = kept.append(new.take(np.array([i not in known for i in new.ids], dtype=bool)))
-    fitted: dict[str, float] = {}
-    for part_settings in monitor.detectors:
-        detector: Detector = plugins.build("detectors", part_settings.kind, part_settings.options)
-        fitted |= detector.fit(kept)
-    versions = open_shelf(settings).versions(monitor.name)
+    new = to_dataset(embedder, labelled, progress)[0] if labelled is not None and len(labelled) else None
+    kept = with_labels(kept, set(protected.ids), relabels or {}, set(monitor.selection.junk), new)
+    fitted = _fitted(monitor, kept)
     canaries = canary_vectors(bare) if bare.reads == "text" else np.zeros((0, kept.vectors.shape[1]), dtype=np.float32)
     shown = {
         "reference": json.loads(wanted.model_dump_json()),
@@ -280,5 +283,25 @@ def build_reference(
         # SHA-256 by file, of an embedder that has weights.
         "weights": getattr(bare, "weights", {}),
     }
-    reference = assemble(monitor.name, (versions or [0])[-1] + 1, now, kept, protected, canaries, fitted, shown)
-    return reference, rejected
+    version = _next_version(settings, monitor)
+    return assemble(monitor.name, version, now, kept, protected, canaries, fitted, shown), rejected
+
+
+def grown_reference(
+    settings: Settings, monitor: MonitorSettings, parent: Reference, train: Dataset, *, now: datetime
+) -> Reference:
+    """A new, unsaved version with other training records than its parent, all else alike."""
+    version, fitted = _next_version(settings, monitor), _fitted(monitor, train)
+    return assemble(monitor.name, version, now, train, parent.protected, parent.canaries, fitted, parent.settings)
+
+
+def _fitted(monitor: MonitorSettings, train: Dataset) -> dict[str, float]:
+    fitted: dict[str, float] = {}
+    for part in monitor.detectors:
+        detector: Detector = plugins.build("detectors", part.kind, part.options)
+        fitted |= detector.fit(train)
+    return fitted
+
+
+def _next_version(settings: Settings, monitor: MonitorSettings) -> int:
+    return (open_shelf(settings).versions(monitor.name) or [0])[-1] + 1

@@ -34,6 +34,9 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     # causes for the words that name a group.
     "selection": ({"values", "errors", "causes"}, PURE_LIBRARIES),
     "verification": ({"values", "selection"}, PURE_LIBRARIES),
+    # selection for the classifier on embeddings; nltk for Krippendorff's alpha alone.
+    "quality": ({"values", "errors", "selection"}, PURE_LIBRARIES | {"nltk"}),
+    "labels": ({"values", "errors", "formulas"}, {"pyarrow"}),
     "redaction": (set(), set()),
     "picture": ({"values", "detectors", "causes", "selection", "redaction"}, PURE_LIBRARIES),
     "illustrate": ({"values", "desk", "logs", "picture"}, {"numpy"}),
@@ -111,6 +114,11 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         | {"sources", "embedders", "detectors", "selection", "user_model", "export_plan"},
         {"numpy", "pyarrow"},
     ),
+    "intake": (
+        {"values", "errors", "settings", "store", "labels", "quality", "reference", "embedders", "exporters", "wiring"}
+        | {"formulas", "whole_files"},
+        {"numpy", "pyarrow"},
+    ),
     "serve": (
         {"values", "errors", "settings", "pipeline", "wiring", "windows", "store", "metrics", "push", "logs"}
         | {"door", "page_routes"},
@@ -128,6 +136,7 @@ PURE = {"values", "errors", "sampling", "bottom_k", "windows", "decide", "detect
     "episodes",
     "news",
     "picture",
+    "quality",
     "redaction",
     "verification",
     "formulas",

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import yaml
-from shop import DAY, FIRST, raw_settings, rows_of, write_jsonl, write_shop
+from shop import DAY, FIRST, NEW, raw_settings, rows_of, write_jsonl, write_shop
 
 from monitor.cli import main
 
@@ -152,20 +152,23 @@ def test_the_whole_loop(drift_monitor, shop):
     with exported.open(newline="") as stream:
         records = list(csv.DictReader(stream))
     assert records
+    known = {r["id"]: "boat" if set(r["text"].split()) & set(NEW["boat"]) else r["predicted"] for r in records}
     with (shop / "labels.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([("id", "label"), *((r["id"], "boat") for r in records), ("stranger", "boat")])
-    assert (
-        drift_monitor("labels", "import", shop / "labels.csv", "--dry-run")[1]
-        == f"{len(records) + 1} labels in {shop}/labels.csv\n"
-    )
-    done = drift_monitor("labels", "import", shop / "labels.csv", "--by", "Kim")[1]
-    assert done == f"{len(records)} labels new, 0 changed, 0 as before, 1 for records that were no candidates\n"
+        csv.writer(stream).writerows([("id", "label"), *known.items(), ("stranger", "boat")])
+    take = ("labels", "import", shop / "labels.csv", "--by", "Kim", "--new-class", "boat", "--no-gate")
+    code, out, err = drift_monitor(*take)
+    assert (code, out) == (1, "")
+    assert f"unknown record: 1, line {len(records) + 2} (stranger)" in err
+    done = drift_monitor(*take, "--skip-invalid")[1]
+    assert f"{len(records)} labels new, 0 changed, 0 as before, 0 sent back\n" in done
+    assert "dataset version 2: " in done
 
     code, out, _ = drift_monitor("reference", "build", "--add-labels")
-    assert (code, out.startswith("reference shop version 2: ")) == (0, True)
+    assert (code, out.startswith("reference shop version 3: ")) == (0, True)
     versions = json.loads(drift_monitor("reference", "list", "--json")[1])
-    assert [(v["entry"]["version"], v["used"]) for v in versions] == [(1, False), (2, True)]
-    assert versions[1]["entry"]["rows"]["train"] == versions[0]["entry"]["rows"]["train"] + len(records)
+    assert [(v["entry"]["version"], v["used"]) for v in versions] == [(1, False), (2, False), (3, True)]
+    rows = [v["entry"]["rows"]["train"] for v in versions]
+    assert rows == [rows[0], rows[0] + len(records), rows[0] + len(records)]
     assert "boat" in drift_monitor("reference", "show")[1]
     assert drift_monitor("reference", "use", 1)[1] == "shop compares with version 1 from now on\n"
 

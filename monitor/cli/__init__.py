@@ -1,7 +1,7 @@
 """The command line: parse, wire, call, print. Results go to stdout, everything else to stderr.
 
-Exit status: 0 done, 1 failed, 2 wrong settings; drift is not an error, but ``--fail-on-drift`` makes it 3; so does
-a refresh that breaks its budget under ``refresh verify``.
+Exit status: 0 done, 1 failed, 2 wrong settings; drift is not an error, but ``--fail-on-drift`` makes it 3, and so do a batch
+of labels that the quality gate refuses and a refresh that breaks its budget under ``refresh verify``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import typer
 from monitor import __version__
 from monitor.cli import (
     alarms,
+    datasets,
     exporting,
-    loop,
+    labels,
     models,
     reading,
     reference,
@@ -59,7 +60,7 @@ def _options(
     set_up(level=logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
-for room in (setup, reference, running, reading, reporting, alarms, refresh, models, exporting, loop):
+for room in (setup, reference, running, reading, reporting, alarms, refresh, models, exporting, labels, datasets):
     room.add_to(app)
 
 

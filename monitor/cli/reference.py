@@ -24,7 +24,7 @@ from monitor.errors import ConfigError
 from monitor.settings import Settings
 from monitor.store import Store
 from monitor.values import Reference
-from monitor.wiring import build_reference, labelled_sample, open_shelf
+from monitor.wiring import build_reference, labelled_sample, labels_in_force, open_shelf
 
 __all__ = ["add_to", "load_reference"]
 
@@ -51,8 +51,11 @@ def build(
     one = settings.monitor(monitor)
     with open_current_store(settings) as store:
         labelled = labelled_sample(store, settings, one) if add_labels else None
+        relabels = labels_in_force(store, one) if add_labels else None
         with progress_bar() as progress:
-            reference, rejected = build_reference(settings, one, now=now(), labelled=labelled, progress=progress)
+            reference, rejected = build_reference(
+                settings, one, now=now(), labelled=labelled, relabels=relabels, progress=progress
+            )
         entry = open_shelf(settings).save(reference)
         store.register_reference(one.name, entry.version, entry.fingerprint, entry.uri, entry.created_at)
         if use_it:

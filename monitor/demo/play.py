@@ -67,9 +67,11 @@ class Play:
         self._backfill(range(relearnt))
         say("\n[bold]The ticket's records are labelled, the model is trained again, the reference learns them.[/]")
         added = self._label()
-        self._drift_monitor("labels", "import", str(self._folder / "labels.csv"), "--by", "support team")
-        self._drift_monitor("reference", "build", "--add-labels")
+        new = {m.intent for m in added} - {m.intent for m in self._training}
+        declared = [word for name in sorted(map(str, new)) for word in ("--new-class", name)]
+        self._drift_monitor("labels", "import", str(self._folder / "labels.csv"), "--by", "support team", *declared)
         model = self._train([*self._training, *added])
+        self._drift_monitor("reference", "use", "2")
         self._serve_weeks(model, range(relearnt, len(WEEKS)))
         say(f"\n[bold]The last {len(WEEKS) - relearnt} weeks.[/]")
         self._backfill(range(relearnt, len(WEEKS)))

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from monitor.settings.exports import ExportTerms
+from monitor.settings.labels import LabelSettings
 from monitor.settings.limits import LimitSettings
 from monitor.settings.model import Model
 from monitor.settings.parts import Part, PartOf
@@ -129,6 +130,7 @@ class MonitorSettings(Model):
     notify_pause: Duration = Field(
         timedelta(hours=1), description="no second message on the same event of this monitor within this time"
     )
+    labels: LabelSettings = LabelSettings()
     report: ReportSettings = ReportSettings()
     refresh: RefreshSettings = RefreshSettings()
     limits: LimitSettings = LimitSettings()

@@ -16,6 +16,7 @@ from monitor.store import (
     calibrations,
     claims,
     history,
+    intakes,
     outbox,
     overview,
     pictures,
@@ -30,17 +31,22 @@ from monitor.store import tickets as ticket_rows
 from monitor.store import verifications as verified
 from monitor.store.database import Database
 from monitor.store.entries import (
+    Accepted,
+    Annotation,
     AnyDue,
     Claim,
     Delivery,
     DeliveryStatus,
     Due,
+    Intake,
     LabelImport,
     Overview,
     Past,
     PastWindow,
     Place,
+    Proposed,
     ReferenceVersion,
+    Standing,
 )
 from monitor.store.tables import runs
 from monitor.values import (
@@ -52,6 +58,7 @@ from monitor.values import (
     Deployment,
     Export,
     Known,
+    Lineage,
     Living,
     Measurement,
     Notice,
@@ -60,23 +67,29 @@ from monitor.values import (
     Silence,
     State,
     TicketWish,
+    TrainingSet,
     Verification,
     Window,
 )
 
 __all__ = [
+    "Accepted",
+    "Annotation",
     "AnyDue",
     "Claim",
     "ClaimLost",
     "Delivery",
     "DeliveryStatus",
     "Due",
+    "Intake",
     "LabelImport",
     "Overview",
     "Past",
     "PastWindow",
     "Place",
+    "Proposed",
     "ReferenceVersion",
+    "Standing",
     "Store",
     "StoreError",
 ]
@@ -393,6 +406,46 @@ class Store:
         """
         with self._database.read() as connection:
             return label_rows.labelled(connection, monitor, since, embedder)
+
+    def take_in(self, intake: Intake) -> None:
+        """Write an import of labels and all that comes of it, all or nothing; one of the same id is replaced."""
+        with self._database.write() as connection:
+            intakes.take_in(connection, intake)
+
+    def imported(self, import_id: str) -> Intake | None:
+        """An import of labels by its id, without the labels."""
+        with self._database.read() as connection:
+            return intakes.imported(connection, import_id)
+
+    def intakes(self, monitor: str) -> Sequence[Intake]:
+        """Imports of labels, oldest first, without the labels."""
+        with self._database.read() as connection:
+            return intakes.intakes(connection, monitor)
+
+    def annotations(self, monitor: str, records: Sequence[str]) -> Sequence[Annotation]:
+        """What people said of these records, oldest import first."""
+        with self._database.read() as connection:
+            return intakes.said(connection, monitor, records)
+
+    def accepted_labels(self, monitor: str) -> Mapping[str, Accepted]:
+        """Labels in force that came through :meth:`take_in`, by record."""
+        with self._database.read() as connection:
+            return intakes.accepted(connection, monitor)
+
+    def proposed(self, monitor: str, records: Sequence[str]) -> Mapping[str, Proposed]:
+        """Those of these records that were candidates, as they were proposed last."""
+        with self._database.read() as connection:
+            return intakes.proposed(connection, monitor, records)
+
+    def origins(self, monitor: str, records: Sequence[str]) -> Lineage:
+        """Runs, tickets and exports that these records came out of."""
+        with self._database.read() as connection:
+            return intakes.origins(connection, monitor, records)
+
+    def training_sets(self, monitor: str) -> Sequence[TrainingSet]:
+        """Versions of the training set, oldest first."""
+        with self._database.read() as connection:
+            return intakes.training_sets(connection, monitor)
 
     def register_reference(self, monitor: str, version: int, fingerprint: str, uri: str, created_at: datetime) -> None:
         """Make a version known; the same again changes nothing, other content under its number is a StoreError."""

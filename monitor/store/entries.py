@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from monitor.values import (
     Calibration,
+    Candidate,
     Decision,
     Deployment,
     Export,
@@ -17,22 +18,28 @@ from monitor.values import (
     Notice,
     Run,
     TicketWish,
+    TrainingSet,
     Verification,
     Window,
 )
 
 __all__ = [
+    "Accepted",
+    "Annotation",
     "AnyDue",
     "Claim",
     "Delivery",
     "DeliveryStatus",
     "Due",
+    "Intake",
     "LabelImport",
     "Overview",
     "Past",
     "PastWindow",
     "Place",
+    "Proposed",
     "ReferenceVersion",
+    "Standing",
 ]
 
 Wish = TypeVar("Wish", TicketWish, Export, Notice)
@@ -131,6 +138,73 @@ class LabelImport:
     unchanged: int
     unknown: int
     unknown_ids: tuple[str, ...]
+
+
+class Standing(StrEnum):
+    """What became of one person's label: in force or outvoted, sent back, one side of a tie, or part of a refused import."""
+
+    ACCEPTED = "accepted"
+    RETURNED = "returned"
+    DISPUTED = "disputed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One person's label of one record, as it came in with one import."""
+
+    record_id: str
+    annotator: str
+    label: str
+    settled: bool
+    at: datetime | None
+    standing: Standing
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A record's label in force, and the import that brought it."""
+
+    label: str
+    import_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A record that was a candidate: as it was proposed last, and with which embedder."""
+
+    candidate: Candidate
+    embedder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """One import of labels and what comes of it. Written whole or not at all.
+
+    id        of file, monitor and manner; the same file again has the same
+    verdict   ``accept``, ``part``, ``refuse``
+    labels    that come into force, by record
+    rejected  records sent back
+    sets      versions of the training set that begin with it, oldest first; the last one is made of its labels
+    reference the version of the reference that belongs to the last of them; ``use`` compares with it from now on
+    figures   what the gate measured
+    """
+
+    id: str
+    monitor: str
+    checksum: str
+    format: str
+    at: datetime
+    by: str
+    verdict: str
+    annotations: tuple[Annotation, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    rejected: int = 0
+    sets: tuple[TrainingSet, ...] = ()
+    reference: ReferenceVersion | None = None
+    use: bool = False
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

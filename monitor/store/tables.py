@@ -20,15 +20,19 @@ from sqlalchemy import (
 from monitor.store.columns import Document, Moment, Number, Words
 
 __all__ = [
+    "accepted_labels",
+    "annotation_table",
     "baselines",
     "block_sums",
     "calibrations",
     "candidates",
+    "datasets",
     "decisions",
     "deployments",
     "export_runs",
     "exports",
     "flips",
+    "label_imports",
     "measurements",
     "metadata",
     "monitors",
@@ -354,4 +358,64 @@ deployments = Table(
     Column("verification", Words),
     Column("reference_version", Integer),
     Column("dataset_version", Integer),
+)
+
+label_imports = Table(
+    "label_imports",
+    metadata,
+    Column("id", Words, primary_key=True),
+    _needed("monitor", Words),
+    _needed("checksum", Words),
+    _needed("format", Words),
+    _needed("imported_at", Moment),
+    _needed("imported_by", Words),
+    _needed("verdict", Words),
+    _needed("accepted", Integer),
+    _needed("rejected", Integer),
+    Column("dataset", Integer),
+    _needed("figures", Document),
+    Index(None, "monitor", "imported_at"),
+)
+
+annotation_table = Table(
+    "annotations",
+    metadata,
+    Column("import_id", Words, ForeignKey("label_imports.id", ondelete="CASCADE"), primary_key=True),
+    Column("record_id", Words, primary_key=True),
+    Column("annotator", Words, primary_key=True),
+    _needed("monitor", Words),
+    _needed("label", Words),
+    _needed("settled", Boolean),
+    Column("given_at", Moment),
+    _needed("imported_at", Moment),
+    _needed("standing", Words),
+    _needed("reason", Words),
+    Index(None, "monitor", "record_id"),
+)
+
+accepted_labels = Table(
+    "accepted_labels",
+    metadata,
+    Column("monitor", Words, primary_key=True),
+    Column("record_id", Words, primary_key=True),
+    _needed("label", Words),
+    _needed("import_id", Words),
+    _needed("accepted_at", Moment),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("monitor", Words, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    _needed("created_at", Moment),
+    Column("parent", Integer),
+    _needed("reference_version", Integer),
+    _needed("fingerprint", Words),
+    _needed("rows", BigInteger),
+    _needed("classes", Document),
+    _needed("added", BigInteger),
+    _needed("dropped", BigInteger),
+    _needed("relabelled", BigInteger),
+    _needed("lineage", Document),
 )
