@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from monitor.exporters import Exporter
 from monitor.notifiers import Notifier
 from monitor.past import Memory
 from monitor.picture import Excerpts
+from monitor.redaction import Redactor, Texts
 from monitor.selection.mixture import Mixture
 from monitor.sources import Source
 from monitor.store import Claim, Store
@@ -59,6 +60,12 @@ class Monitor:
     notifiers: Mapping[str, Notifier]
     notify_pause: timedelta
     settings: str
+    redactor: Redactor = field(default_factory=Redactor)
+    texts: Mapping[tuple[str, str], Texts] = field(default_factory=dict)
+
+    def texts_for(self, kind: str, destination: str) -> Texts:
+        """How texts go to a destination of this kind: ``tickets``, ``exports`` or ``notify``; masked where nothing is said."""
+        return self.texts.get((kind, destination), "redacted")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ from monitor.desk import Desk, Monitor
 from monitor.errors import PublishError
 from monitor.logs import fields, unforeseen
 from monitor.news import news
+from monitor.redaction import texts_as
 from monitor.report import ticket_body, ticket_title
 from monitor.reporting import report_of
 from monitor.store import AnyDue
 from monitor.values import Draft, Export, Notice, Run, State
 
-__all__ = ["Wishes", "export_of", "publish_pending", "wishes"]
+__all__ = ["Wishes", "export_as", "export_of", "publish_pending", "wishes"]
 
 _log = logging.getLogger("monitor.publish")
 _AT_ONCE = 20
@@ -66,6 +67,13 @@ def export_of(run: Run) -> Export:
     return Export(key, run.monitor, run.id, run.window, run.candidates, run.reference_version or 0, run.refresh)
 
 
+def export_as(export: Export, monitor: Monitor, destination: str) -> Export:
+    """The export with its texts as its destination may have them."""
+    texts = monitor.texts_for("exports", destination)
+    shown, masked = texts_as(export.candidates, texts, monitor.redactor)
+    return replace(export, candidates=shown, texts=texts, redacted=dict(masked))
+
+
 def _episode_start(monitor: Monitor, run: Run, desk: Desk) -> datetime:
     """Start of the first window that drifted for these causes while the alarm was on: one stretch, one ticket; a new cause, a new one."""
     start, causes = run.window.start, set(run.decision.causes if run.decision else ())
@@ -94,7 +102,10 @@ def publish_pending(monitors: Mapping[str, Monitor], desk: Desk) -> int:
     while exports := store.due_exports(now=desk.clock(), limit=_AT_ONCE):
         for export in exports:
             exporter = monitors[export.monitor].exports.get(export.destination) if export.monitor in monitors else None
-            sent += _send(export, partial(exporter.write, _with_report(export.wish, desk)) if exporter else None, desk)
+            shown = export_as(export.wish, monitors[export.monitor], export.destination) if exporter else export.wish
+            reported = shown if shown.texts == "ids" else _with_report(shown, desk)
+            write = partial(exporter.write, reported) if exporter else None
+            sent += _send(export, write, desk, shown.redacted)
     while notices := store.due_notices(now=desk.clock(), limit=_AT_ONCE):
         for notice in notices:
             teller = monitors[notice.monitor].notifiers.get(notice.destination) if notice.monitor in monitors else None
@@ -112,7 +123,7 @@ def _with_report(wish: Reported, desk: Desk) -> Reported:
         return wish
 
 
-def _send(due: AnyDue, send: Callable[[], str] | None, desk: Desk) -> bool:
+def _send(due: AnyDue, send: Callable[[], str] | None, desk: Desk, masked: Mapping[str, int] | None = None) -> bool:
     """Send one wish and mark what became of it; a failure is kept with its reason and tried again later."""
     desk.step("send")
     try:
@@ -122,7 +133,7 @@ def _send(due: AnyDue, send: Callable[[], str] | None, desk: Desk) -> bool:
     except Exception as error:  # noqa: BLE001 - a bug in one destination must not hold up the others
         return _not_sent(due, unforeseen(error, _log), desk)
     desk.step("mark")
-    desk.store.sent(due, location, now=desk.clock())
+    desk.store.sent(due, location, now=desk.clock(), masked=masked)
     _log.info("sent", extra=fields(monitor=due.monitor, to=due.destination, where=location))
     return True
 

@@ -107,6 +107,13 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
         notifiers={part.name: plugins.build("notifiers", part.kind, part.options) for part in monitor.notify},
         notify_pause=monitor.notify_pause,
         settings=monitor.fingerprint(),
+        redactor=settings.privacy.redactor(),
+        texts={
+            (kind, part.name): part.texts
+            for kind in ("tickets", "exports", "notify")
+            for part in getattr(monitor, kind)
+            if part.texts is not None
+        },
     )
 
 

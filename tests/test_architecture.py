@@ -33,7 +33,8 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "causes": ({"values", "errors", "detectors"}, PURE_LIBRARIES),
     # causes for the words that name a group.
     "selection": ({"values", "errors", "causes"}, PURE_LIBRARIES),
-    "redaction": (set(), set()),
+    # The libraries are imported where they are first needed.
+    "redaction": ({"values"}, {"re2", "phonenumbers", "detect_secrets"}),
     "picture": ({"values", "detectors", "causes", "selection", "redaction"}, PURE_LIBRARIES),
     "illustrate": ({"values", "desk", "logs", "picture"}, {"numpy"}),
     "report": ({"values", "picture", "redaction"}, {"jinja2", "markupsafe", "numpy"}),
@@ -49,7 +50,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "news": ({"values", "decide", "report"}, set()),
     "whole_files": (set(), set()),
     "plugins": ({"errors", "secrets"}, {"pydantic"}),
-    "settings": ({"errors", "secrets", "plugins", "windows"}, {"pydantic", "pydantic_core"}),
+    "settings": ({"errors", "secrets", "plugins", "redaction", "windows"}, {"pydantic", "pydantic_core"}),
     "config": ({"errors", "secrets", "plugins", "settings"}, {"pydantic", "yaml"}),
     "store": ({"values", "errors", "secrets"}, {"sqlalchemy", "alembic"}),
     "migrations": ({"store"}, {"sqlalchemy", "alembic"}),
@@ -60,7 +61,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "calibration": ({"values", "detectors", "sketches"}, {"numpy"}),
     "past": ({"values", "sketches", "store"}, set()),
     "looks": ({"values", "decide", "desk", "past", "sketches", "store"}, {"numpy"}),
-    "desk": ({"values", "decide", "past", "picture", "store"} | PARTS, set()),
+    "desk": ({"values", "decide", "past", "picture", "redaction", "store"} | PARTS, set()),
     "by_name": ({"errors"}, set()),
     "user_model": ({"errors", "by_name"}, set()),
     "answers": ({"values", "desk", "selection"}, {"numpy", "pyarrow"}),
@@ -70,9 +71,17 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "reporting": ({"values", "picture", "report", "store", "windows"}, set()),
     "pages": ({"values", "picture", "redaction", "report", "store"}, {"jinja2"}),
+    "retention": ({"errors", "embedders", "logs", "settings", "store"}, set()),
+    "purge": (
+        {"errors", "embedders", "picture", "reference", "reporting", "secrets", "store", "whole_files"},
+        {"fsspec", "pyarrow"},
+    ),
     "page_routes": ({"values", "errors", "logs", "pages", "report", "reporting", "store"}, {"starlette"}),
     "door": ({"errors", "pages"}, {"starlette"}),
-    "publish": ({"values", "errors", "decide", "desk", "news", "report", "reporting", "store", "logs"}, set()),
+    "publish": (
+        {"values", "errors", "decide", "desk", "news", "redaction", "report", "reporting", "store", "logs"},
+        set(),
+    ),
     "pipeline": (
         {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}
         | {"answers", "illustrate", "selection", "windows"},
@@ -84,7 +93,19 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "pyarrow"},
     ),
     "serve": (
-        {"values", "errors", "settings", "pipeline", "wiring", "windows", "store", "metrics", "push", "logs"}
+        {
+            "values",
+            "errors",
+            "settings",
+            "pipeline",
+            "wiring",
+            "windows",
+            "store",
+            "metrics",
+            "push",
+            "retention",
+            "logs",
+        }
         | {"door", "page_routes"},
         {"apscheduler", "starlette", "uvicorn"},
     ),

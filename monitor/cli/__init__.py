@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from monitor import __version__
-from monitor.cli import alarms, loop, reading, reference, refresh, reporting, running, setup
+from monitor.cli import alarms, loop, privacy, reading, reference, refresh, reporting, running, setup
 from monitor.cli.console import errors
 from monitor.errors import MonitorError
 from monitor.logs import set_up, unforeseen
@@ -47,7 +47,7 @@ def _options(
     set_up(level=logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
-for room in (setup, reference, running, reading, reporting, alarms, refresh, loop):
+for room in (setup, reference, running, reading, reporting, alarms, refresh, loop, privacy):
     room.add_to(app)
 
 

@@ -158,6 +158,9 @@ class FilesExporter:
             "rows": len(export.candidates),
             "refresh": None if export.refresh is None else asdict(export.refresh),
             "columns": table.schema.names,
+            "record_ids": [one.record_id for one in export.candidates],
+            "texts": export.texts,
+            "redacted": dict(export.redacted),
             "files": sums,
         }
         for name, content in {**contents, "manifest.json": json.dumps(manifest, indent=2).encode() + b"\n"}.items():

@@ -194,6 +194,8 @@ def _of_outbox(one: Overview) -> Iterator[Sample]:
     for name, table in (("tickets", one.tickets), ("exports", one.exports), ("publish_failures_total", one.failures)):
         for labels, number in sorted(table.items()):
             yield name, labels, number
+    for masked, times in sorted(one.redactions.items()):
+        yield "redactions_total", masked, times
     for labels, since in sorted(one.waiting.items()):
         yield "outbox_oldest_timestamp_seconds", labels, since.timestamp()
     alarm = one.verdict.evidence.get("alarm_since", 0.0) if one.verdict is not None else 0.0

@@ -114,9 +114,9 @@ class MonitorSettings(Model):
     )
     policy: PolicySettings = PolicySettings()
     selection: SelectionSettings = SelectionSettings()
-    tickets: list[Annotated[Part, PartOf("tickets")]] = Field([])
-    exports: list[Annotated[Part, PartOf("exporters")]] = Field([])
-    notify: list[Annotated[Part, PartOf("notifiers")]] = Field(
+    tickets: list[Annotated[Part, PartOf("tickets", texts="redacted")]] = Field([])
+    exports: list[Annotated[Part, PartOf("exporters", texts="whole")]] = Field([])
+    notify: list[Annotated[Part, PartOf("notifiers", texts="redacted")]] = Field(
         [], description="who is told directly when the state changes, for those without Prometheus"
     )
     notify_pause: Duration = Field(
@@ -162,5 +162,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, Part):
-        return {"kind": value.kind, "name": value.given_name, "share": value.share, **value.options}
+        texts = {} if value.texts is None else {"texts": value.texts}
+        return {"kind": value.kind, "name": value.given_name, "share": value.share, **texts, **value.options}
     return [_plain(item) for item in value] if isinstance(value, list) else value

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
 
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from monitor import plugins
 from monitor.errors import PluginError
+from monitor.redaction import Texts
 
 __all__ = ["Part", "PartOf"]
 
 _RESERVED = {"kind", "name"}
 _SHARE = "share"
+_TEXTS = "texts"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """A part by kind, with the options of its factory.
 
-    ``name`` tells two tickets or exports of one kind apart; ``share`` is how much of a whole the part fills, beside others.
+    ``name`` tells two tickets or exports of one kind apart; ``share`` is how much of a whole the part fills, beside others;
+    ``texts`` how texts go to a destination, ``None`` for parts that are none.
     """
 
     kind: str
     options: Mapping[str, Any] = field(default_factory=dict)
     given_name: str | None = None
     share: float = 1.0
+    texts: Texts | None = None
 
     @property
     def name(self) -> str:
@@ -39,16 +43,17 @@ class Part:
 class PartOf:
     """Reads ``mmd`` or ``{kind: mmd, permutations: 999}`` and holds the options against the factory's signature.
 
-    With ``shared`` a part may say its share: ``{kind: herding, share: 0.7}``.
+    With ``shared`` a part may say its share: ``{kind: herding, share: 0.7}``. With ``texts``, the usual, it may say how texts go
+    there: ``{kind: file, texts: ids}``.
     """
 
-    def __init__(self, kind: str, *, shared: bool = False) -> None:
-        self._kind, self._shared = kind, shared
+    def __init__(self, kind: str, *, shared: bool = False, texts: Texts | None = None) -> None:
+        self._kind, self._shared, self._texts = kind, shared, texts
 
     def _parse(self, value: Any) -> Part:
         raw = {"kind": value} if isinstance(value, str) else value
         if isinstance(raw, Part):
-            return raw
+            return raw if raw.texts or not self._texts else replace(raw, texts=self._texts)
         if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
             known = ", ".join(sorted(plugins.names(self._kind)))
             raise PydanticCustomError(
@@ -65,6 +70,13 @@ class PartOf:
             share = raw.get(_SHARE, 1.0)
             if isinstance(share, bool) or not isinstance(share, int | float) or not share > 0:
                 raise PydanticCustomError("part", "share: {given} is no number above 0", {"given": repr(share)[:40]})
+        texts = self._texts
+        if texts and _TEXTS not in plugins.options_model(self._kind, raw["kind"]).model_fields:
+            taken = taken | {_TEXTS}
+            texts = raw.get(_TEXTS, texts)
+            if texts not in get_args(Texts):
+                known = ", ".join(get_args(Texts))
+                raise PydanticCustomError("part", "texts: wanted one of {known}", {"known": known})
         options = {key: option for key, option in raw.items() if key not in taken}
         try:
             plugins.validate(self._kind, raw["kind"], options)
@@ -72,7 +84,7 @@ class PartOf:
             raise PydanticCustomError(
                 "part", "{first}", {"first": error.problems[0], "problems": list(error.problems)}
             ) from error
-        return Part(raw["kind"], options, raw.get("name") if "name" in taken else None, float(share))
+        return Part(raw["kind"], options, raw.get("name") if "name" in taken else None, float(share), texts)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._parse)
@@ -96,6 +108,8 @@ class PartOf:
         secret = {key.removesuffix("_file") for key in properties if key.endswith("_file")}
         if self._shared:
             properties[_SHARE] = {"type": "number", "exclusiveMinimum": 0, "default": 1.0}
+        if self._texts:
+            properties[_TEXTS] = {"enum": list(get_args(Texts)), "default": self._texts}
         return {
             "type": "object",
             "properties": {"kind": {"const": name}, "name": {"type": "string"}, **properties},

@@ -129,6 +129,7 @@ class Overview:
     failing_since   end of the first window that failed since the newest that is done
     same_since      end of the first window of the unbroken row whose verdict is that of the newest one that is done
     newest_tickets  of each destination, end of the window and time of sending of the newest ticket that was sent
+    redactions      how much was masked ever, by (channel, destination, kind); a channel is ``ticket``, ``export``, ``notice`` or ``report``
     waiting         since when the oldest waits to be sent, by (``ticket`` or ``export``, destination)
     """
 
@@ -153,6 +154,7 @@ class Overview:
     waiting: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     reference: ReferenceVersion | None = None
     calibration: Calibration | None = None
+    redactions: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from monitor.store import calibrations
+from monitor.store import calibrations, redactions
 from monitor.store.entries import Overview
 from monitor.store.history import latest
 from monitor.store.references import active
@@ -39,7 +39,7 @@ def overview(connection: Connection) -> list[Overview]:
         _same_verdict(connection),
     )
     sent, waiting, verdicts = _newest_tickets(connection), _waiting(connection), _verdicts(connection)
-    calibrated = calibrations.newest(connection)
+    calibrated, masked = calibrations.newest(connection), redactions.of_monitors(connection)
     found = [
         Overview(
             monitor=row.name,
@@ -63,6 +63,7 @@ def overview(connection: Connection) -> list[Overview]:
             waiting=waiting.get(row.name, {}),
             reference=references.get(row.name),
             calibration=calibrated.get(row.name),
+            redactions=masked.get(row.name, {}),
         )
         for row in connection.execute(sa.select(monitors))
     ]

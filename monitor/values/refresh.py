@@ -151,6 +151,8 @@ class Export:
     """Refresh candidates on their way out. The same ``key`` overwrites, it never appends.
 
     report  the run's HTML report, empty when there is none
+    texts     what became of the texts: ``whole``, ``redacted`` or ``ids``
+    redacted  how much of them was masked, by kind
     """
 
     key: str
@@ -161,3 +163,5 @@ class Export:
     reference_version: int
     refresh: Refresh | None = None
     report: str = ""
+    texts: str = "whole"
+    redacted: Mapping[str, int] = field(default_factory=dict)
