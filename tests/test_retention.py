@@ -78,7 +78,7 @@ def test_what_waits_to_be_sent_keeps_its_words(tmp_path):
 
 
 def test_a_little_at_a_time(tmp_path):
-    settings, store = played(tmp_path, None)
+    _settings, store = played(tmp_path, None)
     first = store.forget(ENDED + DAY, 1)
     assert set(first) == {"candidates", "pictures", "tickets"}
     second = store.forget(ENDED + DAY, 1)
@@ -95,7 +95,7 @@ def forget(folder, database_url, barrier, number, results):
 
 
 def test_vectors_of_the_cache_go_by_their_age(tmp_path):
-    settings, store = played(tmp_path, None)
+    _settings, store = played(tmp_path, None)
     store.close()
     path = tmp_path / "cache.db"
     held = forget_vectors(path, None, dry_run=True)

@@ -22,7 +22,7 @@ from monitor.whole_files import write_whole
 __all__ = ["Done", "purge_exports"]
 
 _MANIFEST = "manifest.json"
-_SPLIT = re.compile(r"(num_examples: |^)(\d+)(?=\s*$| production records)", re.MULTILINE)
+_SPLIT = re.compile(r"(num_examples: |^(?=\d+ production records))\d+", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -73,9 +73,11 @@ def _purge_one(
     before = {
         name: store.cat_file(f"{folder}/{name}") for name in manifest["files"] if store.exists(f"{folder}/{name}")
     }
-    named = [record for record in manifest.get("record_ids", ()) if record in mentions.ids]
-    gone = len(named) or _fewer(before, mentions)
-    after = {name: _rest(name, content, mentions, manifest, report, gone) for name, content in before.items()}
+    listed = manifest.get("record_ids")
+    named = [record for record in listed or () if record in mentions.ids]
+    gone = _fewer(before, mentions) if listed is None else len(named)
+    rows = manifest.get("rows", 0) - gone
+    after = {name: _rest(name, content, mentions, manifest, report, rows) for name, content in before.items()}
     sums = {name: _sum(after[name]) if name in after else had for name, had in manifest["files"].items()}
     changed = [name for name in after if after[name] != before[name]]
     if not changed and not named:
@@ -106,7 +108,7 @@ def _rest(
     mentions: Mentions,
     manifest: Mapping[str, Any],
     report: Callable[[str], str | None],
-    gone: int,
+    rows: int,
 ) -> bytes:
     kind = PurePosixPath(name).suffix
     if kind in FILTERS:
@@ -116,9 +118,8 @@ def _rest(
         return (
             made or "<!doctype html><title>Purged</title><p>This report named records that were purged.</p>"
         ).encode()
-    if kind == ".md" and gone:
-        said = _SPLIT.sub(lambda found: f"{found[1]}{max(int(found[2]) - gone, 0)}", content.decode())
-        return mentions.scrubbed(said).encode()
+    if kind == ".md":
+        return mentions.scrubbed(_SPLIT.sub(rf"\g<1>{rows}", content.decode())).encode()
     return content
 
 
