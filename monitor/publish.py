@@ -46,9 +46,19 @@ def wishes(monitor: Monitor, run: Run, desk: Desk) -> Wishes:
     episode = f"{run.monitor}|{run.reference_version}|{since.isoformat()}|{'+'.join(run.decision.causes)}"
     key = hashlib.sha256(episode.encode()).hexdigest()[:32]
     title = ticket_title(run.monitor, run.decision, since.date().isoformat())
-    draft = Draft(key, run.monitor, title, ticket_body(run, monitor.load_reference()), run.window)
     exports = dict.fromkeys(monitor.exports, export_of(run)) if run.candidates else {}
-    return Wishes(dict.fromkeys(monitor.tickets, draft), exports, _notices(monitor, run, desk, since))
+    reference = monitor.load_reference()
+    drafts = {
+        name: Draft(key, run.monitor, title, ticket_body(_for_ticket(run, monitor, name), reference), run.window)
+        for name in monitor.tickets
+    }
+    return Wishes(drafts, exports, _notices(monitor, run, desk, since))
+
+
+def _for_ticket(run: Run, monitor: Monitor, destination: str) -> Run:
+    """The run with its texts as this destination may have them."""
+    texts = monitor.texts_for("tickets", destination)
+    return replace(run, candidates=texts_as(run.candidates, texts, monitor.redactor)[0])
 
 
 def _notices(monitor: Monitor, run: Run, desk: Desk, since: datetime | None) -> dict[str, Notice]:
