@@ -24,6 +24,7 @@ _PEM = re.compile(
     r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|\Z)", re.DOTALL
 )
 _LONG = re.compile(r"[\w+/=.:-]{16}")
+_BLOB = re.compile(r"[A-Za-z0-9+/=_.:-]{4096,}")
 _SECRET_WORD = re.compile(
     r"(?i)\b(?:pass(?:word|code|phrase|wd)?|pwd|secret|token|api[ _-]?key|access[ _-]?key|pin|cvv|cvc)\b"
     r"(?:\s*[=:]+\s*[\"']?|\s+(?:is|was|are)\s+[\"']?)([^\s\"',;]{3,})"
@@ -79,13 +80,17 @@ _HARMLESS = frozenset(
 _OPAQUE = re.compile(
     r"(?<![\w+/=-])(?:[0-9a-fA-F]{32,}|(?=[\w+/=-]*\d)(?=[\w+/=-]*[a-z])(?=[\w+/=-]*[A-Z])[\w+/=-]{24,})"
 )
-_EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)+|[\w.+-]+@[\w-]+\.[\w.-]+")
+# Bounded to the left, or every beginning would be tried to the end.
+_EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,128}@[\w-]+(?:\.[\w-]+)+|[\w.+-]{1,128}@[\w-]+\.[\w.-]+")
 _LINK = re.compile(r"(?i)(?:\b[a-z][a-z0-9+.-]{1,30}://|\bwww\.)\S+")
 _IBAN = re.compile(r"(?i)(?<![a-z0-9])[a-z]{2}\d{2}(?:[ -]?[a-z0-9]){11,30}(?![a-z0-9])")
 _CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
 _IP4 = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w]|\.\d)")
 _IP6 = re.compile(r"(?i)(?<![\w:.])(?=[0-9a-f:]*:[0-9a-f:]*:)[0-9a-f:]{3,39}(?:\.\d{1,3}){0,3}(?![\w:])")
 _PHONE = re.compile(r"(?<!\w)[+(]{0,2}\d[\d ()/.\u2010-\u2015\xa0-]{5,}\d")
+_TRIES = 100
+"""Numbers of a text that may turn out to be no phones before the rest are left to be masked as numbers."""
+
 _NUMBERS = (re.compile(r"(?<!\w)\+?\d[\d ()/.-]{6,}\d"), re.compile(r"(?<![\w-])(?=[\w-]*\d{3})[\w-]+"))
 
 # Left out: what guesses (entropy, keywords), public IPs and passwords in links, which have their own kind, and what asks the network.
@@ -123,6 +128,10 @@ def _keys(text: str, regions: Sequence[str]) -> Iterator[Span]:
     for found in _SECRET_WORD.finditer(text):
         if found[1].casefold().strip(".!?") not in _HARMLESS:
             yield found.span(1)
+    for found in _BLOB.finditer(text):
+        yield found.span()
+    # Some patterns of services take time with the square of a word's length.
+    text = _BLOB.sub(lambda found: " " * len(found[0]), text)
     if _LONG.search(text):
         for pattern in (*_service_keys(), _OPAQUE):
             for found in pattern.finditer(text):
@@ -184,8 +193,8 @@ def _phones(text: str, regions: Sequence[str]) -> Iterator[Span]:
         return
     import phonenumbers  # noqa: PLC0415 - only where there is something like a number
 
-    for region in (None, *regions):
-        for found in phonenumbers.PhoneNumberMatcher(text, region):
+    for region in regions or (None,):
+        for found in phonenumbers.PhoneNumberMatcher(text, region, max_tries=_TRIES):
             yield found.start, found.end
 
 
