@@ -340,7 +340,7 @@ class Store:
             found = purge(connection, ids, monitor, scrub, redraw)
             if dry_run:
                 connection.rollback()
-        if found.counts and not dry_run:
+        if not dry_run:
             self._database.compact(found.tables)
         return found
 

@@ -39,9 +39,9 @@ class Purged:
 
     @property
     def tables(self) -> Sequence[str]:
-        """Tables that were changed."""
-        inside = {"neighbours": candidates.name, "findings": decisions.name}
-        return sorted({inside.get(place, place) for place in self.counts})
+        """Tables that were changed, and those that an earlier purge may have changed and not written anew."""
+        always = {table.name for table in (candidates, decisions, pictures, tickets, notices)}
+        return sorted(always | (self.counts.keys() & metadata.tables.keys()))
 
 
 def purge(
@@ -62,7 +62,7 @@ def purge(
     mine = candidates.c.record_id.in_(ids)
     known = connection.execute(sa.select(candidates).where(_within(candidates, monitor), mine)).all()
     texts = tuple(sorted({row.text for row in known if row.text}))
-    mentions = _mentions(connection, ids, monitor, {row.run_id for row in known})
+    mentions = _mentions(connection, scrub, monitor, {row.run_id for row in known})
     for table in metadata.sorted_tables:
         if "record_id" in table.c:
             gone = sa.delete(table).where(table.c.record_id.in_(ids), _within(table, monitor))
@@ -83,13 +83,13 @@ def _within(table: sa.Table, monitor: str | None) -> sa.ColumnElement[bool]:
     return table.c.run_id.in_(sa.select(runs.c.id).where(runs.c.monitor == monitor))
 
 
-def _mentions(connection: Connection, ids: Collection[str], monitor: str | None, of: set[str]) -> tuple[Mention, ...]:
+def _mentions(connection: Connection, scrub: Scrub, monitor: str | None, of: set[str]) -> tuple[Mention, ...]:
     """Sent tickets of these runs, and others whose words name a record."""
     query = sa.select(tickets).where(_within(tickets, monitor), tickets.c.location != "")
     return tuple(
         Mention(row.monitor, row.destination, row.key, row.location)
         for row in connection.execute(query.order_by(tickets.c.created_at, tickets.c.key, tickets.c.destination))
-        if row.run_id in of or any(record in row.body for record in ids)
+        if row.run_id in of or scrub(row.body, ()) != row.body
     )
 
 
