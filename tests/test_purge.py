@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 import zlib
 from dataclasses import replace
@@ -284,16 +285,36 @@ def test_a_ticket_elsewhere_is_named_for_people_to_see_to(shop):
     assert "Out of reach: ticket https://tracker.example/T-1 (file) may name it" in done.output
 
 
-def test_exports_in_an_object_store_are_purged_too(tmp_path):
-    url = f"memory://{tmp_path.name}"
+@pytest.fixture(scope="module")
+def bucket():
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - an extra; only this test needs it
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    storage = {"endpoint_url": f"http://{host}:{port}", "key": "key", "secret": "hunter2"}
+    fsspec.filesystem("s3", **storage).mkdir("exports")
+    yield storage
+    server.stop()
+
+
+@pytest.mark.parametrize("kind", ["memory", "s3"])
+def test_exports_in_an_object_store_are_purged_too(tmp_path, kind, request):
+    storage = {} if kind == "memory" else request.getfixturevalue("bucket")
+    root = f"exports/{tmp_path.name}"
+    url = f"{kind}://{root}"
     both = (candidate(1, record_id=WHO, text=WORDS), candidate(2))
-    FilesExporter(url, ["parquet", "jsonl", "csv"]).write(Export("k", "shop", "run", window(0), both, 1))
-    done = purge_exports(url, {}, ["shop"], Mentions([WHO]), lambda name: None)
+    FilesExporter(url, ["parquet", "jsonl", "csv"], storage).write(Export("k", "shop", "run", window(0), both, 1))
+    done = purge_exports(url, storage, ["shop"], Mentions([WHO]), lambda name: None)
     assert (done.changed, done.left) == (1, [])
-    store = fsspec.filesystem("memory")
-    for path in store.find(f"/{tmp_path.name}"):
+    store = fsspec.filesystem(kind, **storage)
+    store.invalidate_cache()
+    paths = store.find(root if kind == "s3" else f"/{root}")
+    assert len(paths) == 4
+    for path in paths:
         assert not any(word.encode() in store.cat_file(path) for word in PLANTED), path
-    assert purge_exports(url, {}, ["shop"], Mentions([WHO]), lambda name: None).changed == 0
+    assert purge_exports(url, storage, ["shop"], Mentions([WHO]), lambda name: None).changed == 0
 
 
 def test_words_lose_rows_and_mentions_and_nothing_else():
