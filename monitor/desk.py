@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from monitor.exporters import Exporter
 from monitor.notifiers import Notifier
 from monitor.past import Memory
 from monitor.picture import Excerpts
+from monitor.redaction import Redactor, Texts
 from monitor.selection.mixture import Mixture
 from monitor.sources import Source
 from monitor.store import Claim, Store
@@ -66,6 +67,12 @@ class Monitor:
     settings: str
     pages: str = ""
     audit: int = 0
+    redactor: Redactor = field(default_factory=Redactor)
+    texts: Mapping[tuple[str, str], Texts] = field(default_factory=dict)
+
+    def texts_for(self, kind: str, destination: str) -> Texts:
+        """How texts go to a destination of this kind: ``tickets``, ``exports`` or ``notify``; masked where nothing is said."""
+        return self.texts.get((kind, destination), "redacted")
 
 
 @dataclass(frozen=True, slots=True)

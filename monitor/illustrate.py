@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -18,11 +19,14 @@ _log = logging.getLogger("monitor.run")
 
 def illustrate(
     monitor: Monitor, run: Run, reference: Reference, current: Dataset, rng: np.random.Generator
-) -> bytes | None:
-    """The packed picture of a run's records; ``None``, and a line in the log, when it cannot be drawn."""
+) -> tuple[bytes | None, Mapping[str, int]]:
+    """The packed picture of a run's records, and what was masked in it; ``None``, and a line in the log, when it cannot be drawn."""
     try:
-        return to_bytes(draw_picture(reference, current, run.candidates, monitor.bandwidth, monitor.excerpts, rng))
+        made = draw_picture(
+            reference, current, run.candidates, monitor.bandwidth, monitor.excerpts, rng, monitor.redactor
+        )
+        return to_bytes(made), made.masked
     except Exception as error:  # noqa: BLE001 - the verdict is there already
         said = unforeseen(error, _log)
         _log.warning("no picture", extra=fields(monitor=run.monitor, window=str(run.window), error=said))
-        return None
+        return None, {}

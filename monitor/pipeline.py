@@ -27,7 +27,7 @@ from monitor.sampling import draw
 from monitor.selection.audit import audited
 from monitor.selection.batch import propose
 from monitor.store import Past
-from monitor.values import Cause, Counts, Decision, Measurement, Run, RunStatus, State, Window
+from monitor.values import Candidate, Cause, Counts, Decision, Measurement, Run, RunStatus, State, Window
 from monitor.windows import seed_of
 
 __all__ = ["Desk", "Monitor", "Stopped", "publish_pending", "run_window"]
@@ -55,7 +55,8 @@ def run_window(monitor: Monitor, window: Window, desk: Desk, *, retry_failed: bo
         settings=monitor.settings,
     )
     try:
-        run = _saved(monitor, *_judge(monitor, run, desk, steps), desk, steps)
+        judged, past, picture, masked = _judge(monitor, run, desk, steps)
+        run = _saved(monitor, judged, past, picture, desk, steps, masked)
     except StoreError:
         raise
     except (Stopped, KeyboardInterrupt):
@@ -72,7 +73,15 @@ def run_window(monitor: Monitor, window: Window, desk: Desk, *, retry_failed: bo
     return run
 
 
-def _saved(monitor: Monitor, run: Run, past: Past | None, picture: bytes | None, desk: Desk, steps: Steps) -> Run:
+def _saved(
+    monitor: Monitor,
+    run: Run,
+    past: Past | None,
+    picture: bytes | None,
+    desk: Desk,
+    steps: Steps,
+    masked: Mapping[str, int] | None = None,
+) -> Run:
     run = replace(run, seconds=dict(steps.seconds))
     wanted = wishes(monitor, run, desk)
     with steps("save"):
@@ -84,11 +93,14 @@ def _saved(monitor: Monitor, run: Run, past: Past | None, picture: bytes | None,
             notices=wanted.notices,
             past=past,
             picture=picture,
+            masked=masked,
         )
     return run
 
 
-def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> tuple[Run, Past | None, bytes | None]:
+def _judge(
+    monitor: Monitor, run: Run, desk: Desk, steps: Steps
+) -> tuple[Run, Past | None, bytes | None, Mapping[str, int]]:
     with steps("reference"):
         reference = monitor.load_reference()
         run = replace(
@@ -107,7 +119,7 @@ def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> tuple[Run, P
     if not len(sample):
         check_vectors(run.counts)
         decision = decide(monitor.policy, run.counts, (), (), since.history, at=run.window.end, stamp=since.stamp)
-        return replace(run, status=RunStatus.DONE, decision=decision, finished_at=desk.clock()), None, None
+        return replace(run, status=RunStatus.DONE, decision=decision, finished_at=desk.clock()), None, None, {}
     with steps("embed"):
         current, unusable = to_dataset(monitor.embedder, sample, steps.progress)
         check_dimension(current, reference)
@@ -128,19 +140,20 @@ def _judge(monitor: Monitor, run: Run, desk: Desk, steps: Steps) -> tuple[Run, P
     with steps("explain"):
         if decision.state in (State.WATCH, State.DRIFTED):
             before = counts_before(monitor, run.window, desk)
-            decision = replace(decision, findings=causes(reference, current, run.counts, before, rng))
+            found = causes(reference, current, run.counts, before, rng)
+            decision = replace(decision, findings=_shown(found, monitor))
         run = replace(run, measurements=measurements, decision=decision)
     with steps("select"):
         if decision.state is State.DRIFTED:
             answers = answers_of(monitor, reference, desk)
             pool = monitor.mixture.pool(reference, current, rng, answers)
             candidates, refresh = propose(monitor.mixture, pool, monitor.budget, monitor.negative_flips, rng)
-            run = replace(run, candidates=candidates, refresh=refresh)
+            run = replace(run, candidates=tuple(_named(one, monitor) for one in candidates), refresh=refresh)
         elif monitor.audit:
             run = replace(run, candidates=audited(current, monitor.audit, rng))
     with steps("draw"):
-        picture = illustrate(monitor, run, reference, current, rng)
-    return replace(run, status=RunStatus.DONE, finished_at=desk.clock()), back.past, picture
+        picture, masked = illustrate(monitor, run, reference, current, rng)
+    return replace(run, status=RunStatus.DONE, finished_at=desk.clock()), back.past, picture, masked
 
 
 def _failed(run: Run, desk: Desk, error: str, *, changed: bool = False) -> Run:
@@ -148,6 +161,17 @@ def _failed(run: Run, desk: Desk, error: str, *, changed: bool = False) -> Run:
     findings = (Cause("embedder", error),) if changed else ()
     decision = Decision(State.FAILED, (f"No verdict: {error}",), findings=findings)
     return replace(run, status=RunStatus.FAILED, decision=decision, error=error, finished_at=desk.clock())
+
+
+def _shown(findings: tuple[Cause, ...], monitor: Monitor) -> tuple[Cause, ...]:
+    """Findings with their words masked: they are production text."""
+    return tuple(replace(one, terms=tuple(monitor.redactor.redact(term)[0] for term in one.terms)) for one in findings)
+
+
+def _named(candidate: Candidate, monitor: Monitor) -> Candidate:
+    """The candidate with the words of its group masked."""
+    group = candidate.cluster
+    return candidate if group is None else replace(candidate, cluster=monitor.redactor.redact(group)[0])
 
 
 def _without(counts: Counts, unusable: Mapping[str, int], cached: int) -> Counts:

@@ -14,6 +14,7 @@ from monitor.errors import ArtifactError, PublishError
 from monitor.export_plan import ExportPlan
 from monitor.logs import fields, unforeseen
 from monitor.news import news
+from monitor.redaction import texts_as
 from monitor.reporting import report_or_none
 from monitor.store import AnyDue, Due
 from monitor.ticketing import bring_up_to_date
@@ -86,6 +87,13 @@ def export_of(run: Run) -> Export:
     records = frozenset(one.record_id for one in run.candidates)
     source = ExportedRun(run.id, run.window, version, run.reference_fingerprint, run.embedder, run.settings, records)
     return Export(key, run.monitor, run.id, run.window, run.candidates, version, run.refresh, runs=(source,))
+
+
+def export_as(export: Export, monitor: Monitor, destination: str) -> Export:
+    """The export with its texts as its destination may have them."""
+    texts = monitor.texts_for("exports", destination)
+    shown, masked = texts_as(export.candidates, texts, monitor.redactor)
+    return replace(export, candidates=shown, texts=texts, redacted=dict(masked))
 
 
 def publish_pending(monitors: Mapping[str, Monitor], desk: Desk) -> int:

@@ -31,6 +31,7 @@ from monitor.metrics import Exposition, StoreCollector
 from monitor.page_routes import PROBLEMS, pages
 from monitor.pipeline import Desk, Monitor, Stopped, publish_pending, run_window
 from monitor.push import push_metrics
+from monitor.retention import EVERY, forget_in_time
 from monitor.settings import MonitorSettings, Settings
 from monitor.store import Store
 from monitor.values import MonitorTerms, RunStatus, Window
@@ -52,6 +53,7 @@ class Service:
         self._store = store
         self._now = now
         self._stopping = threading.Event()
+        self._forget_at = now()
         for one in settings.monitors:
             store.register_monitor(one.name, settings=one.fingerprint(), period=one.schedule.tiling.length, now=now())
         self.wired: dict[str, Monitor] = {one.name: wire(settings, one, store) for one in settings.monitors}
@@ -75,12 +77,19 @@ class Service:
             if not self._stopping.is_set():
                 publish_pending(self.wired, self._desk)
                 push_metrics(self._settings, self._store)
+                self._forget()
         except Stopped as stop:
             _log.info("run stopped", extra=fields(monitor=one.name, before=stop.step))
         except MonitorError as error:
             _log.error("tick failed", extra=fields(monitor=one.name, error=str(error)))
         except Exception as error:  # noqa: BLE001 - the scheduler would log its message, which may quote a record
             _log.error("tick failed", extra=fields(monitor=one.name, error=unforeseen(error, _log)))
+
+    def _forget(self) -> None:
+        if self._settings.privacy.retention is None or self._now() < self._forget_at:
+            return
+        self._forget_at = self._now() + EVERY
+        forget_in_time(self._settings, self._store, self._now())
 
     def _run_due(self, one: MonitorSettings) -> None:
         schedule = one.schedule

@@ -125,6 +125,13 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
         settings=monitor.fingerprint(),
         pages=settings.serve.pages,
         audit=monitor.selection.audit,
+        redactor=settings.privacy.redactor(),
+        texts={
+            (kind, part.name): part.texts
+            for kind in ("tickets", "exports", "notify")
+            for part in getattr(monitor, kind)
+            if part.texts is not None
+        },
     )
 
 

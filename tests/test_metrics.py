@@ -98,7 +98,7 @@ def play(store):
     (due,) = store.due_tickets(START + WEEK)
     store.not_sent(due, "down", START + WEEK)
     (due,) = store.due_exports(START + WEEK)
-    store.sent(due, "/out", START + WEEK)
+    store.sent(due, "/out", START + WEEK, masked={"email": 2})
 
 
 def scrape(store, **options):
@@ -257,6 +257,7 @@ drift_monitor_exports{destination="files",monitor="support",status="sent"} 1.0
 drift_monitor_outbox_oldest_timestamp_seconds{destination="file",kind="ticket",monitor="support"} 1.767571290000005e+09
 drift_monitor_publish_failures_total{destination="files",kind="export",monitor="support"} 0.0
 drift_monitor_publish_failures_total{destination="file",kind="ticket",monitor="support"} 1.0
+drift_monitor_redactions_total{channel="export",destination="files",kind="email",monitor="support"} 2.0
 drift_monitor_reference_info{fingerprint="0123456789ab",monitor="support",version="3"} 1.0
 drift_monitor_reference_created_timestamp_seconds{monitor="support"} 1.7669664e+09
 drift_monitor_run_info{embedder="all-MiniLM-L6-v2@abc",monitor="support",reference_version="3",settings="ssssssssssssssss"} 1.0

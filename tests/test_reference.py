@@ -28,6 +28,7 @@ from worlds import START, dataset
 
 from monitor.errors import ArtifactError
 from monitor.reference import Shelf, fingerprint_of, split_protected
+from monitor.reference.purging import purge_versions
 from monitor.secrets import Secret, Url
 from monitor.values import Dataset
 
@@ -554,3 +555,55 @@ def test_reading_a_reference_leaves_no_thread_behind():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "0\n"
+
+
+# taking records out
+
+
+def test_a_record_is_taken_out_of_every_version_and_the_one_in_use_is_followed_by_another(shelf):
+    now = NOW + timedelta(days=1)
+    made = reference()
+    for version in (1, 2):
+        shelf.save(replace(made, version=version))
+    gone = [made.train.ids[0], made.protected.ids[1]]
+    assert [(one.version, one.records) for one in purge_versions(shelf, "support", gone, 2, now, dry_run=True)] == [
+        (1, 2),
+        (2, 2),
+    ]
+    assert shelf.load("support", 1).fingerprint == made.fingerprint
+    done = purge_versions(shelf, "support", gone, 2, now)
+    assert [(one.version, one.records, one.replaces) for one in done] == [(1, 2, None), (3, 0, 2), (2, 2, None)]
+    left = [record for record in made.everything.ids if record not in gone]
+    fingerprints = set()
+    for version in (1, 2, 3):
+        one = shelf.load("support", version)
+        assert one.everything.ids == left
+        assert one.fingerprint == fingerprint_of(one.train, one.protected, one.settings) != made.fingerprint
+        fingerprints.add(one.fingerprint)
+        assert shelf.tidy("support", version, dry_run=True) == 0
+    # The first two hold the same; the new one says where it comes from.
+    assert len(fingerprints) == 2
+    (note,) = shelf.entry("support", 1).purged
+    assert note == {"at": now.isoformat(), "records": 2, "fingerprint": made.fingerprint}
+    assert purge_versions(shelf, "support", gone, 3, now) == []
+
+
+def test_files_that_a_purge_cut_off_left_are_removed_by_the_next(shelf, monkeypatch):
+    made = reference()
+    shelf.save(made)
+    gone = [made.train.ids[0]]
+    monkeypatch.setattr(Shelf, "tidy", lambda *given, **more: 0)
+    purge_versions(shelf, "support", gone, None, made.created_at)
+    monkeypatch.undo()
+    assert shelf.tidy("support", 1, dry_run=True) > 0
+    assert purge_versions(shelf, "support", gone, None, made.created_at) == []
+    assert shelf.tidy("support", 1, dry_run=True) == 0
+    shelf.load("support", 1)
+
+
+def test_a_reference_that_would_be_empty_is_left_alone(shelf):
+    made = reference()
+    shelf.save(made)
+    with pytest.raises(ArtifactError, match="version 1 would have no records left; build a new version"):
+        purge_versions(shelf, "support", made.protected.ids, None, made.created_at)
+    assert shelf.load("support", 1).fingerprint == made.fingerprint

@@ -19,13 +19,13 @@ WINDOW = Window(datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 12, tzinfo=U
         ("Where is my order?", "Where is my order?"),
         ("mail me at kim.lee+x@shop.example please", r"mail me at \[email\] please"),
         ("see https://shop.example/t?id=1 now", r"see \[link\] now"),
-        ("call +44 20 7946 0958 today", r"call \[number\] today"),
+        ("call +44 20 7946 0958 today", r"call \[phone\] today"),
         ("order R-118842 and AB-12", r"order \[number\] and AB-12"),
         ("two\nlines\tand   spaces", "two lines and spaces"),
         ("a | b `code` <b>bold</b> *x* #1", r"a \| b \`code\` \<b\>bold\</b\> \*x\* \#1"),
         ("snake_case and _em_ ph", r"snake_case and \_em\_ ph"),
         ("ping @everyone", "ping @\u200deveryone"),
-        ("card 4111 1111 1111 1111", r"card \[number\]"),
+        ("card 4111 1111 1111 1111", r"card \[card\]"),
     ],
 )
 def test_excerpts_are_redacted_and_carry_no_markup(text, shown):

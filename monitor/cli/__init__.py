@@ -19,6 +19,7 @@ from monitor.cli import (
     exporting,
     labels,
     models,
+    privacy,
     reading,
     reference,
     refresh,
@@ -60,7 +61,20 @@ def _options(
     set_up(level=logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
 
 
-for room in (setup, reference, running, reading, reporting, alarms, refresh, models, exporting, labels, datasets):
+for room in (
+    setup,
+    reference,
+    running,
+    reading,
+    reporting,
+    alarms,
+    refresh,
+    models,
+    exporting,
+    labels,
+    datasets,
+    privacy,
+):
     room.add_to(app)
 
 

@@ -31,6 +31,7 @@ from monitor.errors import ConfigError
 from monitor.pipeline import Desk, publish_pending, run_window
 from monitor.push import push_metrics
 from monitor.report import summary_line
+from monitor.retention import forget_in_time
 from monitor.settings import MonitorSettings, Settings
 from monitor.store import Store
 from monitor.values import Run, RunStatus, State, Window
@@ -129,6 +130,7 @@ def run(
             _announce(planned, as_json=as_json)
             return
         runs = [run for one in chosen for run in _run_all(settings, one, store, planned[one.name])]
+        forget_in_time(settings, store, store.now())
     _finish(runs, as_json=as_json, fail_on_drift=fail_on_drift)
 
 

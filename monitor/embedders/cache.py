@@ -11,7 +11,8 @@ import logging
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Literal
@@ -20,23 +21,29 @@ import numpy as np
 import pyarrow as pa
 
 from monitor.embedders import Embedder, Progress
-from monitor.errors import EmbedError
+from monitor.errors import EmbedError, StoreError
 from monitor.values import Vectors
 
-__all__ = ["CachedEmbedder"]
+__all__ = ["CachedEmbedder", "forget_vectors"]
 
 _log = logging.getLogger(__name__)
 _LOOKUP = 500
 _SECRET_BYTES = 32
 _CHECK_BYTES = 8
 # With a row id the index is small and the highest id tells the number of rows; without one a count reads the whole file.
+_AT_ONCE = 5_000
+# The oldest have the lowest rows: no need to read the whole file.
+_FORGET = """
+DELETE FROM vectors WHERE row IN (SELECT row FROM vectors ORDER BY row LIMIT :most)
+AND (:before IS NULL OR CAST(kept_at AS INTEGER) < :before)
+"""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS secret (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), value BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS vectors (row INTEGER PRIMARY KEY, embedder TEXT, text_hash BLOB, vector BLOB NOT NULL, UNIQUE (embedder, text_hash));
+CREATE TABLE IF NOT EXISTS vectors (row INTEGER PRIMARY KEY, embedder TEXT, text_hash BLOB, vector BLOB NOT NULL, kept_at INTEGER, UNIQUE (embedder, text_hash));
 """
 _KEEP = """
-INSERT INTO vectors (embedder, text_hash, vector) VALUES (?, ?, ?)
-ON CONFLICT (embedder, text_hash) DO UPDATE SET vector = excluded.vector
+INSERT INTO vectors (embedder, text_hash, vector, kept_at) VALUES (?, ?, ?, strftime('%s', 'now'))
+ON CONFLICT (embedder, text_hash) DO UPDATE SET vector = excluded.vector, kept_at = excluded.kept_at
 """
 
 
@@ -53,6 +60,53 @@ def _unpacked(key: bytes, blob: object) -> Vectors | None:
     if blake2b(key + content, digest_size=_CHECK_BYTES).digest() != check:
         return None
     return np.frombuffer(content, dtype="<f4")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as database:
+        if database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=NORMAL")
+        # What is deleted is overwritten.
+        database.execute("PRAGMA secure_delete=ON")
+        database.executescript(_SCHEMA)
+        if "kept_at" not in {row[1] for row in database.execute("PRAGMA table_info(vectors)")}:
+            _date(database)
+        yield database
+
+
+def _date(database: sqlite3.Connection) -> None:
+    """A file of a release that kept no dates: what it holds counts from now."""
+    with suppress(sqlite3.OperationalError):  # another process was first
+        database.execute("ALTER TABLE vectors ADD COLUMN kept_at INTEGER")
+    database.execute("UPDATE vectors SET kept_at = strftime('%s', 'now') WHERE kept_at IS NULL")
+
+
+def forget_vectors(path: str | Path, before: datetime | None, *, dry_run: bool = False) -> int:
+    """Delete vectors kept before then, or all, a few at a time so that runs can go on; how many. A file that is not there holds none.
+
+    ``StoreError`` when the file cannot be used.
+    """
+    if not Path(path).exists():
+        return 0
+    limit = None if before is None else int(before.timestamp())
+    try:
+        with _opened(Path(path)) as database:
+            if dry_run:
+                which = "" if limit is None else "WHERE CAST(kept_at AS INTEGER) < ?"
+                found = database.execute(f"SELECT count(*) FROM vectors {which}", [] if limit is None else [limit])  # noqa: S608 - only a question mark is put in
+                return int(found.fetchone()[0])
+            gone = 0
+            while some := database.execute(_FORGET, {"before": limit, "most": _AT_ONCE}).rowcount:
+                gone += some
+            if gone:
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return gone
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(
+            f"embedding cache {path} cannot be cleared ({error}); delete the file, it is made anew"
+        ) from error
 
 
 class CachedEmbedder:
@@ -83,11 +137,7 @@ class CachedEmbedder:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self._path, timeout=30, isolation_level=None)) as database:
-            if database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=NORMAL")
-            database.executescript(_SCHEMA)
+        with _opened(self._path) as database:
             yield database
 
     @staticmethod
@@ -127,7 +177,9 @@ class CachedEmbedder:
         rows = [(self._owner, keys[n], _packed(keys[n], vectors[n])) for n in usable]
         with self._open() as database:
             database.execute("BEGIN IMMEDIATE")
-            room = self._max_rows - int(database.execute("SELECT coalesce(max(row), 0) FROM vectors").fetchone()[0])
+            room = self._max_rows - int(
+                database.execute("SELECT coalesce(max(row) - min(row) + 1, 0) FROM vectors").fetchone()[0]
+            )
             database.executemany(_KEEP, rows[: max(room, 0)])
             database.execute("COMMIT")
         if len(rows) > room:

@@ -223,6 +223,8 @@ def _of_outbox(one: Overview) -> Iterator[Sample]:
     for name, table in (("tickets", one.tickets), ("exports", one.exports), ("publish_failures_total", one.failures)):
         for labels, number in sorted(table.items()):
             yield name, labels, number
+    for masked, times in sorted(one.redactions.items()):
+        yield "redactions_total", masked, times
     for labels, since in sorted(one.waiting.items()):
         yield "outbox_oldest_timestamp_seconds", labels, since.timestamp()
     for destination, since in sorted(one.open_tickets.items()):

@@ -189,6 +189,13 @@ METRICS: tuple[Metric, ...] = (
         "destination",
     ),
     _counter("publish_failures", "Tickets and exports that could not be sent, each time.", "kind", "destination"),
+    _counter(
+        "redactions",
+        "Places masked on their way to a ticket, an export, a notice or the excerpts of a report, by what they held.",
+        "channel",
+        "destination",
+        "kind",
+    ),
     _gauge("reference_info", "The reference that runs are compared with; always 1.", "version", "fingerprint"),
     _gauge("reference_created_timestamp_seconds", "When the reference in use was built."),
     _gauge(

@@ -53,6 +53,7 @@ class Picture:
     candidates  rank by row
     groups      the groups, most grown first
     of          records that the reference and the window were drawn from
+    masked      how much of the excerpts was masked, by kind
     """
 
     places: npt.NDArray[np.int16]
@@ -67,6 +68,7 @@ class Picture:
     of: tuple[int, int]
     texts: Mapping[int, str] = field(default_factory=dict)
     candidates: Mapping[int, int] = field(default_factory=dict)
+    masked: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -13,7 +15,7 @@ from monitor.detectors.segments import equalised, ordered
 from monitor.picture.contents import EXTENT, Picture
 from monitor.picture.groups import grouped, told
 from monitor.picture.layout import layout
-from monitor.redaction import redacted
+from monitor.redaction import Redactor
 from monitor.selection.drift_mass import drift_mass, luck
 from monitor.values import Candidate, Dataset, Reference
 
@@ -34,12 +36,14 @@ def draw_picture(
     bandwidth: float,
     excerpts: Excerpts,
     rng: np.random.Generator,
+    redactor: Redactor | None = None,
 ) -> Picture:
     """At most 2,500 records of the reference and 2,500 of the window, drawn fairly, and all candidates, on one map.
 
     Parameters
     ----------
     bandwidth : how near traffic counts as the same, in units of cosine
+    redactor : masks the texts that are kept, and the words of groups; the usual one when not given
     """
     known = reference.everything
     theirs, ours = _drawn(known, rng), _drawn(current, rng)
@@ -60,6 +64,9 @@ def draw_picture(
     if shown is None:
         shown = {*rows, *(row for group in groups for row in group.examples)}
     texts = both.column("text")
+    redactor = redactor or Redactor()
+    kept = {row: redactor.excerpt(texts[row]) for row in sorted(shown) if texts[row]}
+    groups = tuple(replace(group, terms=tuple(redactor.redact(term)[0] for term in group.terms)) for group in groups)
     return Picture(
         places=np.round(EXTENT * layout(both.vectors, rng)).astype(np.int16),
         current=is_current,
@@ -71,8 +78,9 @@ def draw_picture(
         names=names,
         groups=groups,
         of=(len(known), len(current)),
-        texts={row: redacted(texts[row]) for row in sorted(shown) if texts[row]},
+        texts={row: text for row, (text, _) in kept.items()},
         candidates=rows,
+        masked=dict(sum((found for _, found in kept.values()), Counter[str]())),
     )
 
 

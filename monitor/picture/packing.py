@@ -24,7 +24,7 @@ def to_bytes(picture: Picture) -> bytes:
         name: base64.b64encode(np.ascontiguousarray(getattr(picture, name), dtype=kind).tobytes()).decode()
         for name, kind in _ARRAYS.items()
     }
-    document |= {name: getattr(picture, name) for name in ("floor", "ids", "names", "of")}
+    document |= {name: getattr(picture, name) for name in ("floor", "ids", "names", "of", "masked")}
     document |= {"texts": [*picture.texts.items()], "candidates": [*picture.candidates.items()]}
     document |= {"groups": [asdict(group) for group in picture.groups], "form": _FORM}
     return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 9)
@@ -50,4 +50,5 @@ def from_bytes(content: bytes) -> Picture | None:
         of=(document["of"][0], document["of"][1]),
         texts=dict(document["texts"]),
         candidates=dict(document["candidates"]),
+        masked=document.get("masked", {}),
     )

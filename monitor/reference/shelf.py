@@ -16,7 +16,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -59,6 +59,8 @@ class Entry:
     fitted: Mapping[str, float]
     settings: Mapping[str, Any]
     uri: str
+    purged: Sequence[Mapping[str, Any]] = ()
+    """When records were taken out of it, how many, and its fingerprint until then."""
 
 
 def _sealed(manifest: Mapping[str, Any]) -> bytes:
@@ -73,6 +75,30 @@ def _unsealed(content: bytes) -> dict[str, Any]:
     if hashlib.sha256(content.replace(said["sha256"].encode(), _ZEROS.encode())).hexdigest() != said["sha256"]:
         raise ValueError("wrong checksum")
     return said
+
+
+def _contents(reference: Reference) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The data files of a version by name, and its manifest."""
+    parts = {
+        "train": dataset_to_parquet(reference.train),
+        "protected": dataset_to_parquet(reference.protected),
+        "canaries": canaries_to_parquet(reference.canaries),
+    }
+    sums = {part: hashlib.sha256(content).hexdigest() for part, content in parts.items()}
+    names = {part: f"{part}-{sums[part][:12]}.parquet" for part in parts}
+    manifest = {
+        "format": _FORMAT,
+        "name": reference.name,
+        "version": reference.version,
+        "created_at": reference.created_at.isoformat(),
+        "fingerprint": reference.fingerprint,
+        "embedder": reference.embedder,
+        "rows": {"train": len(reference.train), "protected": len(reference.protected)},
+        "files": {names[part]: sums[part] for part in parts},
+        "fitted": dict(reference.fitted),
+        "settings": dict(reference.settings),
+    }
+    return {names[part]: content for part, content in parts.items()}, manifest
 
 
 class Shelf:
@@ -129,33 +155,46 @@ class Shelf:
     def save(self, reference: Reference) -> Entry:
         """Write this version whole or not at all; the version must be new."""
         folder = self._folder(reference.name, reference.version)
-        contents = {
-            "train": dataset_to_parquet(reference.train),
-            "protected": dataset_to_parquet(reference.protected),
-            "canaries": canaries_to_parquet(reference.canaries),
-        }
-        sums = {part: hashlib.sha256(content).hexdigest() for part, content in contents.items()}
-        files = {f"{part}-{sums[part][:12]}.parquet": sums[part] for part in contents}
-        manifest = {
-            "format": _FORMAT,
-            "name": reference.name,
-            "version": reference.version,
-            "created_at": reference.created_at.isoformat(),
-            "fingerprint": reference.fingerprint,
-            "embedder": reference.embedder,
-            "rows": {"train": len(reference.train), "protected": len(reference.protected)},
-            "files": files,
-            "fitted": dict(reference.fitted),
-            "settings": dict(reference.settings),
-        }
+        contents, manifest = _contents(reference)
         what = f"reference {reference.name} version {reference.version}"
         try:
-            self._guard(what, lambda: self._write(folder, dict(zip(files, contents.values(), strict=True)), manifest))
+            self._guard(what, lambda: self._write(folder, contents, manifest))
         except FileExistsError as error:
             raise ArtifactError(
                 f"{what} exists already under {self._shown}; a version never changes, build a new one"
             ) from error
         return self.entry(reference.name, reference.version)
+
+    def rewrite(self, reference: Reference, records: int, now: datetime) -> Entry:
+        """Put this in the place of its saved version, ``records`` fewer: for a purge, the one thing that changes a version.
+
+        The new files come first, then the manifest, then the old files go; :meth:`tidy` ends what was cut off.
+        """
+        had, folder = self.entry(reference.name, reference.version), self._folder(reference.name, reference.version)
+        contents, manifest = _contents(reference)
+        note = {"at": now.isoformat(), "records": records, "fingerprint": had.fingerprint}
+        manifest |= {"purged": [*had.purged, note]}
+
+        def write() -> None:
+            for name, content in contents.items():
+                self._put(f"{folder}/{name}", content)
+            self._put(f"{folder}/{_MANIFEST}", _sealed({**manifest, "written_by": secrets.token_hex(8)}))
+
+        self._guard(f"reference {reference.name} version {reference.version}", write)
+        self.tidy(reference.name, reference.version)
+        return self.entry(reference.name, reference.version)
+
+    def tidy(self, name: str, version: int, *, dry_run: bool = False) -> int:
+        """Remove files that the manifest does not name; how many there are."""
+        folder, named = self._folder(name, version), {*self.entry(name, version).files, _MANIFEST}
+        self._fs.invalidate_cache()
+        what = f"reference {name} version {version}"
+        found = [
+            path for path in self._guard(what, lambda: self._listed(folder)) if path.rpartition("/")[2] not in named
+        ]
+        if found and not dry_run:
+            self._guard(what, lambda: [self._fs.rm_file(path) for path in found])
+        return len(found)
 
     def _write(self, folder: str, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
         self._fs.invalidate_cache()
@@ -226,6 +265,7 @@ class Shelf:
                 fitted=said["fitted"],
                 settings=said["settings"],
                 uri=self._fs.unstrip_protocol(folder),
+                purged=said.get("purged", ()),
             )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ArtifactError(f"{what} in {self._shown} is damaged; restore it or build a new version") from error

@@ -54,6 +54,7 @@ def sheet(source: Source) -> dict[str, Any]:
     groups = _groups(source.picture) if source.picture is not None else []
     return {
         "run": run,
+        "masked": _masked(source.picture),
         "state": state_of(run),
         "title": f"{run.monitor}, {_window(run)}",
         "window": _window(run),
@@ -106,6 +107,11 @@ def _tiles(run: Run) -> list[tuple[str, str, str]]:
             ("False alarms so far", short(e["budget_spent"]), "to be expected at most, were nothing to change")
         )
     return found
+
+
+def _masked(picture: Picture | None) -> str:
+    found = {} if picture is None else picture.masked
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(found.items(), key=lambda one: (-one[1], one[0])))
 
 
 def _finding(cause: Cause, picture: Picture | None) -> dict[str, Any]:

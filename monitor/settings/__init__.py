@@ -14,6 +14,7 @@ from monitor.settings.model import Model
 from monitor.settings.monitors import FieldSettings, MonitorSettings, SelectionSettings
 from monitor.settings.parts import Part
 from monitor.settings.policy import PolicySettings
+from monitor.settings.privacy import PrivacySettings
 from monitor.settings.schedule import Duration, Schedule
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "MonitorSettings",
     "Part",
     "PolicySettings",
+    "PrivacySettings",
     "Schedule",
     "SelectionSettings",
     "Settings",
@@ -100,6 +102,7 @@ class Settings(Model):
     cache: str | None = Field(".drift-monitor/embeddings.db", description="file of the embedding cache; null for none")
     serve: ServeSettings = ServeSettings()
     metrics: MetricsSettings = MetricsSettings()
+    privacy: PrivacySettings = PrivacySettings()
     monitors: list[MonitorSettings] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -122,9 +122,9 @@ class MonitorSettings(Model):
     )
     policy: PolicySettings = PolicySettings()
     selection: SelectionSettings = SelectionSettings()
-    tickets: list[Annotated[Part, PartOf("tickets")]] = Field([])
-    exports: list[Annotated[Part, PartOf("exporters", terms=ExportTerms)]] = Field([])
-    notify: list[Annotated[Part, PartOf("notifiers")]] = Field(
+    tickets: list[Annotated[Part, PartOf("tickets", texts="redacted")]] = Field([])
+    exports: list[Annotated[Part, PartOf("exporters", texts="whole", terms=ExportTerms)]] = Field([])
+    notify: list[Annotated[Part, PartOf("notifiers", texts="redacted")]] = Field(
         [], description="who is told directly when the state changes, for those without Prometheus"
     )
     notify_pause: Duration = Field(
@@ -179,5 +179,6 @@ def _plain(value: Any) -> Any:
         return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, Part):
         terms = _plain(value.terms) if value.terms else {}
-        return {"kind": value.kind, "name": value.given_name, "share": value.share, **terms, **value.options}
+        texts = {} if value.texts is None else {"texts": value.texts}
+        return {"kind": value.kind, "name": value.given_name, "share": value.share, **texts, **terms, **value.options}
     return [_plain(item) for item in value] if isinstance(value, list) else value

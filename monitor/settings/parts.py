@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic.json_schema import JsonSchemaValue
@@ -12,12 +12,14 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from monitor import plugins
 from monitor.errors import PluginError
+from monitor.redaction import Texts
 from monitor.settings.model import Model
 
 __all__ = ["Part", "PartOf"]
 
 _RESERVED = {"kind", "name"}
 _SHARE = "share"
+_TEXTS = "texts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Part:
 
     ``name`` tells two tickets or exports of one kind apart; ``share`` is how much of a whole the part fills, beside others;
     ``terms`` are what the settings say of a part beside its options.
+    ``texts`` how texts go to a destination, ``None`` for parts that are none.
     """
 
     kind: str
@@ -33,6 +36,7 @@ class Part:
     given_name: str | None = None
     share: float = 1.0
     terms: Model | None = None
+    texts: Texts | None = None
 
     @property
     def name(self) -> str:
@@ -43,16 +47,19 @@ class Part:
 class PartOf:
     """Reads ``mmd`` or ``{kind: mmd, permutations: 999}`` and holds the options against the factory's signature.
 
-    With ``shared`` a part may say its share: ``{kind: herding, share: 0.7}``; with ``terms``, the fields of that model.
+    With ``shared`` a part may say its share: ``{kind: herding, share: 0.7}``; with ``terms``, the fields of that model. With
+    ``texts``, the usual, it may say how texts go there: ``{kind: file, texts: ids}``.
     """
 
-    def __init__(self, kind: str, *, shared: bool = False, terms: type[Model] | None = None) -> None:
-        self._kind, self._shared, self._terms = kind, shared, terms
+    def __init__(
+        self, kind: str, *, shared: bool = False, terms: type[Model] | None = None, texts: Texts | None = None
+    ) -> None:
+        self._kind, self._shared, self._terms, self._texts = kind, shared, terms, texts
 
     def _parse(self, value: Any) -> Part:
         raw = {"kind": value} if isinstance(value, str) else value
         if isinstance(raw, Part):
-            return raw
+            return raw if raw.texts or not self._texts else replace(raw, texts=self._texts)
         if not isinstance(raw, dict) or not isinstance(raw.get("kind"), str):
             known = ", ".join(sorted(plugins.names(self._kind)))
             raise PydanticCustomError(
@@ -71,6 +78,13 @@ class PartOf:
                 raise PydanticCustomError("part", "share: {given} is no number above 0", {"given": repr(share)[:40]})
         about = self._term_names - plugins.options_model(self._kind, raw["kind"]).model_fields.keys()
         terms = self._terms_of({key: raw[key] for key in about & raw.keys()})
+        texts = self._texts
+        if texts and _TEXTS not in plugins.options_model(self._kind, raw["kind"]).model_fields:
+            taken = taken | {_TEXTS}
+            texts = raw.get(_TEXTS, texts)
+            if texts not in get_args(Texts):
+                known = ", ".join(get_args(Texts))
+                raise PydanticCustomError("part", "texts: wanted one of {known}", {"known": known})
         options = {key: option for key, option in raw.items() if key not in taken | about}
         try:
             plugins.validate(self._kind, raw["kind"], options)
@@ -78,7 +92,7 @@ class PartOf:
             raise PydanticCustomError(
                 "part", "{first}", {"first": error.problems[0], "problems": list(error.problems)}
             ) from error
-        return Part(raw["kind"], options, raw.get("name") if "name" in taken else None, float(share), terms)
+        return Part(raw["kind"], options, raw.get("name") if "name" in taken else None, float(share), terms, texts)
 
     @property
     def _term_names(self) -> set[str]:
@@ -118,6 +132,8 @@ class PartOf:
             properties |= self._terms.model_json_schema()["properties"]
         if self._shared:
             properties[_SHARE] = {"type": "number", "exclusiveMinimum": 0, "default": 1.0}
+        if self._texts:
+            properties[_TEXTS] = {"enum": list(get_args(Texts)), "default": self._texts}
         return {
             "type": "object",
             "properties": {"kind": {"const": name}, "name": {"type": "string"}, **properties},

@@ -6,7 +6,7 @@ store must come from one clock: :meth:`Store.now` reads the database's, which al
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -20,8 +20,10 @@ from monitor.store import (
     outbox,
     overview,
     pictures,
+    redactions,
     references,
     results,
+    retention,
     schema,
     slots,
     sums,
@@ -48,6 +50,7 @@ from monitor.store.entries import (
     ReferenceVersion,
     Standing,
 )
+from monitor.store.purge import Mention, Purged, Scrub, purge
 from monitor.store.tables import runs
 from monitor.values import (
     Baseline,
@@ -83,11 +86,13 @@ __all__ = [
     "Due",
     "Intake",
     "LabelImport",
+    "Mention",
     "Overview",
     "Past",
     "PastWindow",
     "Place",
     "Proposed",
+    "Purged",
     "ReferenceVersion",
     "Standing",
     "Store",
@@ -173,16 +178,18 @@ class Store:
         notices: Mapping[str, Notice] | None = None,
         past: Past | None = None,
         picture: bytes | None = None,
+        masked: Mapping[str, int] | None = None,
     ) -> None:
         """Write a finished run, done or failed, its wishes by destination, and what later windows need of it, all or nothing.
 
-        A picture stays as long as its window is the newest, or is one of the newest with something to see.
+        ``masked``: how much of the picture's excerpts was masked, by kind. A picture stays as long as its window is the newest, or is one of the newest with something to see.
 
         Tickets come as (destination, wish), once for each episode. :class:`ClaimLost` when the window was taken over. The
         key of an export or a notice that its destination has had before adds nothing; that of a ticket changes it.
         """
         with self._database.write() as connection:
             results.save(connection, claim, run, tickets, exports or {}, notices or {}, past, picture)
+            redactions.add(connection, run.monitor, "report", "report", masked or {})
 
     def unfinished(self, monitor: str, now: datetime) -> Sequence[Window]:
         """Windows whose process died or gave them back, oldest first; some may lie before the watermark."""
@@ -275,10 +282,17 @@ class Store:
         with self._database.read() as connection:
             return ticket_rows.silenced(connection, now)
 
-    def sent(self, due: Due[Export] | Due[Notice], location: str, now: datetime) -> None:
-        """Note that the export is written or the notice sent, and where."""
+    def sent(
+        self,
+        due: Due[Export] | Due[Notice],
+        location: str,
+        now: datetime,
+        *,
+        masked: Mapping[str, int] | None = None,
+    ) -> None:
+        """Note that the export is written or the notice sent, where, and how much was masked in it, by kind."""
         with self._database.write() as connection:
-            outbox.sent(connection, due, location, now)
+            outbox.sent(connection, due, location, now, masked)
 
     def not_sent(
         self,
@@ -470,6 +484,39 @@ class Store:
         """Accept a gap from its window on."""
         with self._database.write() as connection:
             references.accept(connection, baseline)
+
+    def refingerprint(self, monitor: str, version: int, fingerprint: str) -> None:
+        """Note what a version holds after a purge."""
+        with self._database.write() as connection:
+            references.refingerprint(connection, monitor, version, fingerprint)
+
+    # --- privacy -----------------------------------------------------------------------------------------------------
+
+    def forget(self, before: datetime, limit: int = 200, *, dry_run: bool = False) -> Mapping[str, int]:
+        """Forget texts and vectors of at most ``limit`` runs that ended before then, by place; nothing when none is left."""
+        with self._database.write() as connection:
+            found: Mapping[str, int] = retention.forget(connection, before, limit)
+            if dry_run:
+                connection.rollback()
+            return found
+
+    def purge(
+        self,
+        ids: Collection[str],
+        monitor: str | None,
+        *,
+        scrub: Scrub,
+        redraw: Callable[[bytes], bytes | None],
+        dry_run: bool = False,
+    ) -> Purged:
+        """Remove these records of one monitor, or of all, wherever they are in the store; see :mod:`monitor.store.purge`."""
+        with self._database.write() as connection:
+            found = purge(connection, ids, monitor, scrub, redraw)
+            if dry_run:
+                connection.rollback()
+        if not dry_run:
+            self._database.compact(found.tables)
+        return found
 
     def keep_calibration(self, calibration: Calibration) -> None:
         """Keep the newest calibration of a monitor."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,6 +59,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
     connection.execute(f"PRAGMA busy_timeout = {round(_BUSY_SECONDS * 1000)}")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")
+    # What is deleted is overwritten with zeros, not only given free.
+    connection.execute("PRAGMA secure_delete = ON")
     _use_wal(connection)
 
 
@@ -139,6 +141,32 @@ class Database:
         with self.read() as connection:
             moment: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
         return moment.astimezone(UTC)
+
+    def compact(self, tables: Iterable[str]) -> None:
+        """Write tables anew, so that nothing deleted is left in their files. It waits for and holds up whoever uses them."""
+        try:
+            raw = self._engine.raw_connection()
+            try:
+                driver: Any = raw.driver_connection
+                if self.kind == "sqlite":
+                    driver.execute("VACUUM")
+                    driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    return
+                driver.autocommit = True
+                driver.execute(f"SET lock_timeout = {_BUSY_SECONDS * 1000}")
+                for table in tables:
+                    driver.execute(f'VACUUM (FULL) "{table}"')
+            finally:
+                # Its settings must not come back to the pool.
+                raw.invalidate()
+        except exc.SQLAlchemyError as error:
+            raise translate(error, self.name) from error
+        except Exception as error:
+            # Raised by the driver itself; its words may name rows.
+            raise StoreError(
+                f"database {self.name}: deleted rows could not be written over ({type(error).__name__}); purge again when it is "
+                "less busy, as the owner of the tables"
+            ) from error
 
     def close(self) -> None:
         """Let go of every connection."""

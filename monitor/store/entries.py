@@ -237,6 +237,7 @@ class Overview:
     same_since      end of the first window of the unbroken row whose verdict is that of the newest one that is done
     open_tickets    of each destination, since when a ticket is open; not one that a person closed
     silenced        until when nobody wants to hear of its drift; it may have run out
+    redactions      how much was masked ever, by (channel, destination, kind); a channel is ``ticket``, ``export``, ``notice`` or ``report``
     waiting         since when the oldest waits to be sent, by (``ticket`` or ``export``, destination)
     verification    of the newest refresh, without its flips
     deployment      the model that was declared live last, of ``deployments`` in all
@@ -268,6 +269,7 @@ class Overview:
     verification: Verification | None = None
     deployment: Deployment | None = None
     deployments: int = 0
+    redactions: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

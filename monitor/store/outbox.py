@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from monitor.store import slots
+from monitor.store import redactions, slots
 from monitor.store.database import insert_missing
 from monitor.store.entries import AnyDue, Delivery, DeliveryStatus, Due, Place, Wish
 from monitor.store.rows import wish_row
@@ -148,13 +148,17 @@ def _of(due: AnyDue) -> tuple[sa.Table, sa.ColumnElement[bool]]:
     return table, sa.and_(table.c.key == due.key, table.c.destination == due.destination)
 
 
-def sent(connection: Connection, due: AnyDue, location: str, now: datetime) -> None:
-    """Mark as sent, whoever holds the lease by now: it is a fact."""
+def sent(
+    connection: Connection, due: AnyDue, location: str, now: datetime, masked: Mapping[str, int] | None = None
+) -> None:
+    """Mark as sent, whoever holds the lease by now: it is a fact. What was masked counts once."""
     table, this = _of(due)
     values = {"status": DeliveryStatus.SENT.value, "location": location, "error": "", "sent_at": now}
-    connection.execute(
+    changed = connection.execute(
         sa.update(table).where(this, table.c.status != DeliveryStatus.SENT.value).values(**values, leased_until=None)
-    )
+    ).rowcount
+    if changed and masked:
+        redactions.add(connection, due.monitor, table.name.removesuffix("s"), due.destination, masked)
 
 
 def not_sent(

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from monitor.store import calibrations, verifications
+from monitor.store import calibrations, redactions, verifications
 from monitor.store.entries import DeliveryStatus, Overview
 from monitor.store.history import latest
 from monitor.store.references import active
@@ -42,6 +42,7 @@ def overview(connection: Connection) -> list[Overview]:
     calibrated = calibrations.newest(connection)
     silenced = _silenced(connection)
     verified, models = verifications.newest(connection), verifications.newest_models(connection)
+    masked = redactions.of_monitors(connection)
     found = [
         Overview(
             monitor=row.name,
@@ -70,6 +71,7 @@ def overview(connection: Connection) -> list[Overview]:
             verification=verified.get(row.name),
             deployment=models[row.name][0] if row.name in models else None,
             deployments=models[row.name][1] if row.name in models else 0,
+            redactions=masked.get(row.name, {}),
         )
         for row in connection.execute(sa.select(monitors))
     ]

@@ -15,7 +15,7 @@ from monitor.store.entries import ReferenceVersion
 from monitor.store.tables import baselines, reference_versions
 from monitor.values import Baseline
 
-__all__ = ["accept", "accepted", "active", "register", "use", "versions"]
+__all__ = ["accept", "accepted", "active", "refingerprint", "register", "use", "versions"]
 
 _table = reference_versions
 
@@ -37,6 +37,12 @@ def register(connection: Connection, entry: ReferenceVersion) -> None:
             f"reference version {entry.version} of {entry.monitor} has the fingerprint {had.fingerprint}, "
             f"not {entry.fingerprint}; build a new version instead"
         )
+
+
+def refingerprint(connection: Connection, monitor: str, version: int, fingerprint: str) -> None:
+    """A version from which records were purged holds something else now; runs keep the fingerprint they worked with."""
+    this = sa.and_(_table.c.monitor == monitor, _table.c.version == version)
+    connection.execute(sa.update(_table).where(this).values(fingerprint=fingerprint))
 
 
 def use(connection: Connection, monitor: str, version: int) -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "metadata",
     "monitors",
     "pictures",
+    "redactions",
     "reference_versions",
     "runs",
     "silences",
@@ -297,6 +298,16 @@ notices = Table(
     _needed("body", Words),
     Index(None, "status", "due_at"),
     Index(None, "monitor", "destination", "created_at"),
+)
+
+redactions = Table(
+    "redactions",
+    metadata,
+    Column("monitor", Words, primary_key=True),
+    Column("channel", Words, primary_key=True),
+    Column("destination", Words, primary_key=True),
+    Column("kind", Words, primary_key=True),
+    _needed("number", BigInteger),
 )
 
 baselines = Table(

@@ -158,6 +158,7 @@ class Export:
     classes  labels that people may choose from; empty when that is not known
     note     what may be done with the records, for whoever finds them
     texts    what became of the texts: ``whole``, ``redacted`` or ``ids``
+    redacted how much of them was masked, by kind
     """
 
     key: str
@@ -173,3 +174,4 @@ class Export:
     classes: tuple[str, ...] = ()
     note: str = ""
     texts: str = "whole"
+    redacted: Mapping[str, int] = field(default_factory=dict)
