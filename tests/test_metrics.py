@@ -15,7 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from conftest import free_port
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 from run_examples import (
@@ -522,6 +523,29 @@ def test_what_is_kept_between_scrapes_changes_no_answer(store):
         assert LAGS.sub(b"", kept) == LAGS.sub(b"", render(store, terms=TERMS))
         claim = store.claim("support", week(number), "a", START, LEASE)
         store.save(claim, (failed if number == 2 else finished)(claim))
+
+
+def test_names_that_need_escapes_are_written_as_the_library_writes_them(tmp_path):
+    strange = ['say "no"', "C:\\new\\table", "two\nlines", "\U0001f642 %s {x}", "\\"]
+    with Store.open(f"sqlite:///{tmp_path / 'monitor.db'}") as store:
+        store.upgrade()
+        store.register_monitor("support", settings="s", period=WEEK, now=START)
+        store.now = lambda: START + WEEK
+        claim = store.claim("support", week(0), "a", START, LEASE)
+        sizes = (1e-12, 123_456_789.0, 0.0, -2.5, 1e22)
+        found = [
+            Measurement("mmd", "embeddings", size, size, size, 0.5, 10, 10, f"channel={name}")
+            for name, size in zip(strange, sizes, strict=True)
+        ]
+        store.save(claim, replace(finished(claim), measurements=tuple(found)))
+        exposition = Exposition(StoreCollector(store, terms=TERMS))
+        assert exposition.answer("")[0] == render(store, terms=TERMS)
+        registry = CollectorRegistry()
+        registry.register(StoreCollector(store, terms=TERMS))
+        body, _ = exposition.answer("application/openmetrics-text; version=1.0.0")
+        assert body == generate_openmetrics(registry)
+        shown = samples(render(store, terms=TERMS).decode(), "drift_monitor_effect")
+        assert f"channel={strange[3]}" in {name for labels in shown for name in labels}
 
 
 def test_a_text_file_is_whole_or_not_at_all(store, tmp_path):

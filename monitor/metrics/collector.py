@@ -18,7 +18,7 @@ from monitor.metrics.table import METRICS
 from monitor.store import Overview, Store, StoreError
 from monitor.values import Calibration, Counts, Decision, Estimate, MonitorTerms, Run, State
 
-__all__ = ["Seen", "StoreCollector", "families"]
+__all__ = ["Sample", "Seen", "StoreCollector", "families"]
 
 Sample = tuple[str, tuple[str, ...], float]
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from urllib.error import URLError
 
 from prometheus_client import CollectorRegistry, generate_latest, push_to_gateway
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.utils import floatToGoString
 
 from monitor.errors import PublishError
-from monitor.metrics.collector import StoreCollector, families
-from monitor.metrics.table import METRICS
+from monitor.metrics.collector import Sample, StoreCollector, families
+from monitor.metrics.table import METRICS, Metric
 from monitor.store import Store
 from monitor.values import MonitorTerms, Run
 
 __all__ = ["Exposition", "push", "render", "write_textfile"]
 
 _JOB = "drift-monitor"
+_PREFIX = "drift_monitor_"
 _PATIENCE = 10.0
 _OPENMETRICS = "application/openmetrics-text"
 
@@ -28,13 +32,14 @@ _OPENMETRICS = "application/openmetrics-text"
 class Exposition:
     """The metrics as a scraper wants them.
 
-    What was measured in a run is written once for each format and kept while it is the newest of its monitor: of many monitors, that
-    is most of the text.
+    What was measured in a run is written once and kept while it is the newest of its monitor: of many monitors, that is most of the
+    text.
     """
 
     def __init__(self, collector: StoreCollector) -> None:
         self._collector = collector
-        self._written: Mapping[tuple[str, str], Mapping[str, _Family]] = {}
+        self._written: Mapping[str, Mapping[str, str]] = {}
+        self._heads: dict[str, Mapping[str, _Family]] = {}
 
     def prepare(self) -> None:
         """Write all once in both formats, so that the first scrapes need not."""
@@ -47,13 +52,20 @@ class Exposition:
         OpenMetrics carries exemplars: the run behind each count of runs.
         """
         encode, content_type = choose_encoder(accept)
+        if content_type not in self._heads:
+            gauges = [metric for metric in METRICS if metric.kind == "gauge"]
+            one_each = [(metric.name.removeprefix(_PREFIX), metric.labels, 0.0) for metric in gauges]
+            self._heads[content_type] = _split(encode(_Samples(one_each, {})))
         seen, known = self._collector.read(), self._written
-        keys = [(content_type, key) for key in seen.measured]
-        fresh = {key: _split(encode(_Samples(seen.measured[key[1]], seen.runs))) for key in keys if key not in known}
-        others = {key: text for key, text in known.items() if key[0] != content_type and key[1] in seen.measured}
-        self._written = {**others, **{key: known[key] if key in known else fresh[key] for key in keys}}
-        parts = [_split(encode(_Samples(seen.changing, seen.runs))), *(self._written[key] for key in keys)]
-        body = "".join(_merged(metric.name, parts) for metric in METRICS)
+        kept = {key: known[key] if key in known else _lines(samples) for key, samples in seen.measured.items()}
+        self._written = kept
+        found = _split(encode(_Samples(seen.changing, seen.runs)))
+        for name, head in self._heads[content_type].items():
+            if lines := [part[name] for part in kept.values() if name in part]:
+                before = found[name].lines if name in found else ""
+                found[name] = _Family(head.head, before + "".join(lines))
+        ordered = (found.get(metric.name.removesuffix("_total")) for metric in METRICS)
+        body = "".join(one.head + one.lines for one in ordered if one is not None)
         return (body + ("# EOF\n" if content_type.startswith(_OPENMETRICS) else "")).encode(), content_type
 
 
@@ -67,7 +79,7 @@ class _Family:
 class _Samples:
     """Looks like a registry to an encoder."""
 
-    samples: Sequence[tuple[str, tuple[str, ...], float]]
+    samples: Sequence[Sample]
     runs: Mapping[str, Run]
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
@@ -83,9 +95,30 @@ def _split(text: bytes) -> dict[str, _Family]:
     return found
 
 
-def _merged(name: str, parts: Sequence[Mapping[str, _Family]]) -> str:
-    have = [part[family] for part in parts if (family := name.removesuffix("_total")) in part]
-    return have[0].head + "".join(one.lines for one in have) if have else ""
+def _shape(metric: Metric) -> tuple[str, list[int]]:
+    """A line of this metric with a place for each label, and which label comes in which place."""
+    order = sorted(range(len(metric.labels)), key=metric.labels.__getitem__)
+    places = ",".join(f'{metric.labels[i]}="%s"' for i in order)
+    return f"{metric.name}{{{places}}} %s\n", order
+
+
+_SHAPES = {metric.name: _shape(metric) for metric in METRICS if metric.kind == "gauge"}
+
+
+@lru_cache(maxsize=10_000)
+def _escaped(label: str) -> str:
+    return label.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+def _lines(samples: Sequence[Sample]) -> dict[str, str]:
+    """What the library's encoders write of gauges in either format. They look at every name in every line anew; here all are ours."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, labels, value in samples:
+        line, order = _SHAPES[_PREFIX + name]
+        told = [_escaped(labels[i]) for i in order]
+        number = floatToGoString(value)  # type: ignore[no-untyped-call]
+        found[_PREFIX + name].append(line % (*told, number))
+    return {name: "".join(lines) for name, lines in found.items()}
 
 
 def render(
