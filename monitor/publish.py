@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
 from monitor.desk import Desk, Monitor
 from monitor.episodes import episode_start, ticket_wish
-from monitor.errors import ArtifactError, PublishError
-from monitor.export_plan import ExportPlan
+from monitor.errors import PublishError
+from monitor.exporting import ask_scheduled, export_of, write_export
 from monitor.logs import fields, unforeseen
 from monitor.news import news
-from monitor.redaction import texts_as
-from monitor.reporting import report_or_none
 from monitor.store import AnyDue, Due
 from monitor.ticketing import bring_up_to_date
-from monitor.values import Decision, Export, ExportedRun, Notice, Run, State, TicketWish, Window
+from monitor.values import Decision, Export, Notice, Run, State, TicketWish, Window
 
-__all__ = ["Wishes", "ask_scheduled", "export_of", "prepared", "publish_exports", "publish_pending", "wishes"]
+__all__ = ["Wishes", "publish_exports", "publish_pending", "wishes"]
 
 _log = logging.getLogger("monitor.publish")
 _AT_ONCE = 20
@@ -80,22 +78,6 @@ def _notices(
     return dict.fromkeys(monitor.notifiers, found) if found is not None else {}
 
 
-def export_of(run: Run) -> Export:
-    """The candidates of a run on their way out; its window names it, so the same run overwrites."""
-    key = f"{run.monitor}|{run.window.start.isoformat()}"
-    version = run.reference_version or 0
-    records = frozenset(one.record_id for one in run.candidates)
-    source = ExportedRun(run.id, run.window, version, run.reference_fingerprint, run.embedder, run.settings, records)
-    return Export(key, run.monitor, run.id, run.window, run.candidates, version, run.refresh, runs=(source,))
-
-
-def export_as(export: Export, monitor: Monitor, destination: str) -> Export:
-    """The export with its texts as its destination may have them."""
-    texts = monitor.texts_for("exports", destination)
-    shown, masked = texts_as(export.candidates, texts, monitor.redactor)
-    return replace(export, candidates=shown, texts=texts, redacted=dict(masked))
-
-
 def publish_pending(monitors: Mapping[str, Monitor], desk: Desk) -> int:
     """Write the exports, bring the tickets up to date and send the notices that saved runs or the schedule asked for.
 
@@ -112,29 +94,15 @@ def publish_pending(monitors: Mapping[str, Monitor], desk: Desk) -> int:
             monitor = monitors.get(ticket.monitor)
             known = monitor is not None and ticket.destination in monitor.tickets
             settle = partial(bring_up_to_date, monitor, ticket, desk) if monitor is not None and known else None
-            sent += _send(ticket, settle, lambda location: None, desk)
+            sent += _send(ticket, settle, desk)
     while notices := store.due_notices(now=desk.clock(), limit=_AT_ONCE):
         for notice in notices:
-            teller = monitors[notice.monitor].notifiers.get(notice.destination) if notice.monitor in monitors else None
+            monitor = monitors.get(notice.monitor)
+            known = monitor is not None and notice.destination in monitor.notifiers
             sent += _send(
-                notice, partial(teller.send, notice.wish) if teller else None, partial(_mark, notice, desk), desk
+                notice, partial(_notify, monitor, notice, desk) if monitor is not None and known else None, desk
             )
     return sent
-
-
-def _mark(due: Due[Export] | Due[Notice], desk: Desk, location: str) -> None:
-    desk.step("mark")
-    desk.store.sent(due, location, now=desk.clock())
-
-
-def ask_scheduled(monitors: Mapping[str, Monitor], desk: Desk) -> None:
-    """Wish for the exports whose slot has come; any number of replicas may ask, each slot has one wish."""
-    for monitor in monitors.values():
-        for destination, plan in monitor.export_plans.items():
-            slot = plan.slot(desk.clock()) if destination in monitor.exports else None
-            # Read first: mostly there is nothing to write.
-            if slot and desk.store.to_export(monitor.name, destination, slot, everything=plan.everything):
-                desk.store.ask_export(monitor.name, destination, slot, desk.clock(), everything=plan.everything)
 
 
 def publish_exports(monitors: Mapping[str, Monitor], desk: Desk) -> int:
@@ -143,43 +111,27 @@ def publish_exports(monitors: Mapping[str, Monitor], desk: Desk) -> int:
     while exports := desk.store.due_exports(now=desk.clock(), limit=_AT_ONCE):
         for due in exports:
             monitor = monitors.get(due.monitor)
-            to = due.destination
-            write = partial(_write, monitor, to, due.wish, desk) if monitor and to in monitor.exports else None
-            sent += _send(due, write, partial(_mark, due, desk), desk)
+            known = monitor is not None and due.destination in monitor.exports
+            sent += _send(due, partial(_export, monitor, due, desk) if monitor is not None and known else None, desk)
     return sent
 
 
-def _write(monitor: Monitor, destination: str, export: Export, desk: Desk) -> str:
-    plan = monitor.export_plans.get(destination, ExportPlan())
-    return monitor.exports[destination].write(prepared(monitor, plan, export, desk))
+def _export(monitor: Monitor, due: Due[Export], desk: Desk) -> str:
+    location, masked = write_export(monitor, due, desk)
+    desk.step("mark")
+    desk.store.sent(due, location, now=desk.clock(), masked=masked)
+    return location
 
 
-def prepared(monitor: Monitor, plan: ExportPlan, export: Export, desk: Desk) -> Export:
-    """The export as the destination gets it: with its run's report, the classes to choose from and the destination's note.
-
-    Here, before anything is formatted, is where candidates become what the destination may see of them.
-    """
-    whole = _with_report(export, desk) if export.slot is None and export.texts != "ids" else export
-    return replace(whole, classes=_classes(monitor), note=plan.note)
+def _notify(monitor: Monitor, due: Due[Notice], desk: Desk) -> str:
+    location = monitor.notifiers[due.destination].send(due.wish)
+    desk.step("mark")
+    desk.store.sent(due, location, now=desk.clock())
+    return location
 
 
-def _classes(monitor: Monitor) -> tuple[str, ...]:
-    """Labels to choose from: those of the training data, then those that mean junk; a lost reference holds up nothing."""
-    try:
-        known = {label for label in monitor.load_reference().train.column("label") if label}
-    except ArtifactError as error:
-        _log.warning("no classes", extra=fields(monitor=monitor.name, error=str(error)))
-        known = set()
-    return (*sorted(known), *sorted(monitor.junk - known))
-
-
-def _with_report(wish: Export, desk: Desk) -> Export:
-    run = desk.store.run(wish.monitor, wish.window.start)
-    return wish if run is None else replace(wish, report=report_or_none(desk.store, run))
-
-
-def _send(due: AnyDue, send: Callable[[], str] | None, mark: Callable[[str], None], desk: Desk) -> bool:
-    """Send one wish and mark what became of it; a failure is kept with its reason and tried again later."""
+def _send(due: AnyDue, send: Callable[[], str] | None, desk: Desk) -> bool:
+    """Send one wish, which marks it; a failure is kept with its reason and tried again later."""
     desk.step("send")
     try:
         location = (send or partial(_no_destination, due.destination))()
@@ -187,7 +139,6 @@ def _send(due: AnyDue, send: Callable[[], str] | None, mark: Callable[[str], Non
         return _not_sent(due, str(error), desk, permanent=error.permanent, after=error.retry_after)
     except Exception as error:  # noqa: BLE001 - a bug in one destination must not hold up the others
         return _not_sent(due, unforeseen(error, _log), desk)
-    mark(location)
     _log.info("sent", extra=fields(monitor=due.monitor, to=due.destination, where=location))
     return True
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 
 from monitor.decide import key_of
 from monitor.desk import Desk, Monitor
@@ -40,12 +43,13 @@ def bring_up_to_date(monitor: Monitor, due: Due[TicketWish], desk: Desk) -> str:
     run = desk.store.run_by_id(wish.run_id)
     if run is None or run.reference_version is None:
         raise PublishError(f"ticket {due.key}: its run {wish.run_id} is not in the store any more", permanent=True)
-    draft = _draft(monitor, due, run, desk)
+    masked: Counter[str] = Counter()
+    draft = _draft(monitor, due, run, desk, _shown(monitor, due.destination, masked))
 
     def keep(known: Known) -> None:
         desk.store.keep_ticket(due, known)
 
-    known = settle(monitor.tickets[due.destination], draft, due.known, keep)
+    known = replace(settle(monitor.tickets[due.destination], draft, due.known, keep), shown=run.id)
     desk.step("mark")
     asked = known.labels - due.known.labels
     now = desk.clock()
@@ -57,20 +61,44 @@ def bring_up_to_date(monitor: Monitor, due: Due[TicketWish], desk: Desk) -> str:
         else None
     )
     desk.store.settled(
-        due, known, now, baseline=accepted, silence=silence, lifted=WONT_FIX in due.known.labels - known.labels
+        due,
+        known,
+        now,
+        baseline=accepted,
+        silence=silence,
+        lifted=WONT_FIX in due.known.labels - known.labels,
+        # The same texts, shown again, count once.
+        masked=masked if due.known.shown != run.id else {},
     )
     for label in sorted(asked):
         _log.info("asked", extra=fields(monitor=due.monitor, to=due.destination, label=label))
     return known.location
 
 
-def _draft(monitor: Monitor, due: Due[TicketWish], run: Run, desk: Desk) -> Draft:
+def _shown(monitor: Monitor, destination: str, masked: Counter[str]) -> Callable[[str], str]:
+    """What of a production text may stand in a ticket there; ``masked`` counts what may not."""
+    texts = monitor.texts_for("tickets", destination)
+
+    def shown(text: str) -> str:
+        if texts == "whole":
+            return " ".join(text.split())
+        if texts == "ids":
+            masked["withheld"] += 1
+            return ""
+        excerpt, found = monitor.redactor.excerpt(text)
+        masked.update(found)
+        return excerpt
+
+    return shown
+
+
+def _draft(monitor: Monitor, due: Due[TicketWish], run: Run, desk: Desk, shown: Callable[[str], str]) -> Draft:
     wish = due.wish
     return Draft(
         key=due.key,
         monitor=due.monitor,
         title=wish.title,
-        body=_body(monitor, wish, run, desk),
+        body=_body(monitor, wish, run, desk, shown),
         window=Window(wish.since, wish.since + (run.window.end - run.window.start)),
         open=wish.open,
         notes=tuple(Note(said.key, _comment(said), said.lasting) for said in wish.notes),
@@ -78,7 +106,7 @@ def _draft(monitor: Monitor, due: Due[TicketWish], run: Run, desk: Desk) -> Draf
     )
 
 
-def _body(monitor: Monitor, wish: TicketWish, run: Run, desk: Desk) -> Document:
+def _body(monitor: Monitor, wish: TicketWish, run: Run, desk: Desk, shown: Callable[[str], str]) -> Document:
     history = desk.store.history(run.monitor, before=desk.clock(), limit=_DRAWN)
     exports = [
         Exported(one.location)
@@ -93,7 +121,7 @@ def _body(monitor: Monitor, wish: TicketWish, run: Run, desk: Desk) -> Document:
         report=f"{monitor.pages}/runs/{run.id}" if monitor.pages else "",
         allowed=monitor.allowed,
     )
-    return ticket_document(run, monitor.load_reference(), episode)
+    return ticket_document(run, monitor.load_reference(), episode, shown)
 
 
 def _comment(said: Said) -> Document:

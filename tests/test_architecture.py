@@ -98,7 +98,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "retention": ({"errors", "embedders", "logs", "settings", "store"}, set()),
     "purge": (
-        {"errors", "embedders", "picture", "reference", "reporting", "secrets", "store", "whole_files"},
+        {"errors", "embedders", "formulas", "picture", "reference", "reporting", "secrets", "store", "whole_files"},
         {"fsspec", "pyarrow"},
     ),
     "page_routes": ({"values", "errors", "logs", "pages", "report", "reporting", "store"}, {"starlette"}),
@@ -109,22 +109,8 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
         {"values", "errors", "decide", "desk", "logs", "redaction", "report", "reporting", "store", "tickets"},
         set(),
     ),
-    "publish": (
-        {
-            "values",
-            "errors",
-            "desk",
-            "episodes",
-            "export_plan",
-            "news",
-            "redaction",
-            "reporting",
-            "store",
-            "ticketing",
-            "logs",
-        },
-        set(),
-    ),
+    "exporting": ({"values", "errors", "desk", "export_plan", "logs", "redaction", "reporting", "store"}, set()),
+    "publish": ({"values", "errors", "desk", "episodes", "exporting", "news", "store", "ticketing", "logs"}, set()),
     "pipeline": (
         {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}
         | {"answers", "illustrate", "selection", "windows"},

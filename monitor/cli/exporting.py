@@ -22,8 +22,9 @@ from monitor.cli.reading import WindowOption, find_run
 from monitor.errors import ConfigError
 from monitor.exporters import Exporter
 from monitor.exporters.formats import FORMATS
+from monitor.exporting import export_of, prepared
 from monitor.pipeline import Desk, Monitor
-from monitor.publish import export_of, prepared, publish_exports
+from monitor.publish import publish_exports
 from monitor.settings import ExportTerms, Settings
 from monitor.store import DeliveryStatus, Store
 from monitor.store.slots import key_of
@@ -73,7 +74,7 @@ def export(
             )
             return
         wired = wire(settings, one, store)
-        made = prepared(wired, plan_of(ExportTerms()), export_of(run), Desk(store, store.now, worker_name()))
+        made = prepared(wired, plan_of(ExportTerms()), "", export_of(run), Desk(store, store.now, worker_name()))
     stdout.print(f"{len(run.candidates)} candidates written to {exporter.write(made)}", soft_wrap=True)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from monitor.formulas import neutralised, restored
 from monitor.purge.mentions import Mentions
 
 __all__ = ["FILTERS"]
@@ -18,13 +19,14 @@ __all__ = ["FILTERS"]
 
 def _json_lines(content: bytes, mentions: Mentions) -> bytes:
     kept = []
-    for line in content.decode().splitlines(keepends=True):
+    # Not splitlines: a text may hold other ends of lines, such as U+2028.
+    for line in content.decode().split("\n"):
         record = json.loads(line) if line.strip() else None
         if mentions.is_of(record):
             continue
         left = mentions.without(record)
-        kept.append(line if left == record else json.dumps(left, ensure_ascii=False) + "\n")
-    return "".join(kept).encode()
+        kept.append(line if left == record else json.dumps(left, ensure_ascii=False))
+    return "\n".join(kept).encode()
 
 
 def _json(content: bytes, mentions: Mentions) -> bytes:
@@ -35,14 +37,14 @@ def _json(content: bytes, mentions: Mentions) -> bytes:
 
 def _csv(content: bytes, mentions: Mentions) -> bytes:
     reader = csv.DictReader(io.StringIO(content.decode(), newline=""))
-    rows = list(reader)
+    rows = [{name: restored(cell) for name, cell in row.items()} for row in reader]
     left = [mentions.without(row) for row in rows if not mentions.is_of(row)]
     if left == rows:
         return content
     sink = io.StringIO(newline="")
     writer = csv.DictWriter(sink, reader.fieldnames or [], quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(left)
+    writer.writerows({name: neutralised(cell) for name, cell in row.items()} for row in left)
     return sink.getvalue().encode()
 
 

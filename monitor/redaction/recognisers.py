@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, get_args
 
@@ -118,7 +118,8 @@ _PLUGINS = [
 def _service_keys() -> Sequence[re.Pattern[str]]:
     from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class  # noqa: PLC0415 - a quarter of a second
 
-    known: dict[str, Any] = {one.__name__: one for one in get_mapping_from_secret_type_to_class().values()}
+    classes: Iterable[Any] = get_mapping_from_secret_type_to_class().values()
+    known = {one.__name__: one for one in classes}
     return [pattern for name in _PLUGINS for pattern in known[name]().denylist]
 
 

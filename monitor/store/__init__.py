@@ -242,14 +242,16 @@ class Store:
         baseline: Baseline | None = None,
         silence: Silence | None = None,
         lifted: bool = False,
+        masked: Mapping[str, int] | None = None,
     ) -> None:
         """Note that a ticket is up to date and how it was left, and do what a person asked for on it.
 
-        ``lifted`` takes back a silence that was said on it.
+        ``lifted`` takes back a silence that was said on it; ``masked`` is how much was masked in its texts, by kind.
         """
         reopened = known.open is True and due.known.open is False
         with self._database.write() as connection:
             ticket_rows.settled(connection, due.key, due.destination, known, due.revision, now, reopened=reopened)
+            redactions.add(connection, due.monitor, "ticket", due.destination, masked or {})
             if baseline is not None:
                 references.accept(connection, baseline)
             if lifted:

@@ -148,7 +148,8 @@ def known_of(row: Row[Any]) -> Known:
     if not row.known:
         return Known(row.location)
     kept = row.known
-    return Known(row.location, kept["open"], kept["by_hand"], frozenset(kept["told"]), frozenset(kept["labels"]))
+    told, labels = frozenset(kept["told"]), frozenset(kept["labels"])
+    return Known(row.location, kept["open"], kept["by_hand"], told, labels, kept["shown"])
 
 
 def wish_of(row: Row[Any], notes: Sequence[Said]) -> TicketWish:
@@ -188,6 +189,7 @@ def _kept(known: Known) -> dict[str, Any]:
         "by_hand": known.by_hand,
         "told": sorted(known.told),
         "labels": sorted(known.labels),
+        "shown": known.shown,
     }
 
 

@@ -35,6 +35,7 @@ def settle(service: Tickets, draft: Draft, known: Known, keep: Callable[[Known],
         known = replace(known, location=seen.location, open=True)
         keep(known)
     is_open = seen.open if seen.open is not None else known.open is not False
+    seen = replace(seen, open=is_open)
     by_hand = not is_open and (known.by_hand or known.open is True)
     known = replace(known, location=seen.location, by_hand=by_hand, labels=seen.labels & _ASKING)
     wanted = draft.open and not by_hand

@@ -53,6 +53,7 @@ class Known:
     by_hand   a person has closed it, or taken it away
     told      keys of the comments that were written
     labels    those that a person had given it at the last look and that ask for something
+    shown     the run that its body shows
     """
 
     location: str = ""
@@ -60,6 +61,7 @@ class Known:
     by_hand: bool = False
     told: frozenset[str] = frozenset()
     labels: frozenset[str] = frozenset()
+    shown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
