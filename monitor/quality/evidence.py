@@ -84,6 +84,7 @@ def weighed(
         _known(said, truth, terms),
         rng,
     )
+    known_wrong = np.array([t is not None and t != s for s, t in zip(said, truth, strict=True)], dtype=bool)
     fixed = np.array([record in batch.second_look for record in ids], dtype=bool)
     return Evidence(
         rows=rows,
@@ -94,7 +95,7 @@ def weighed(
         other=chances[every, best],
         margin=normalised_margin(chances, found.given),
         confident=_contradicted(found, chances, usual),
-        out=(draws.wrong >= _WRONG) & ~fixed,
+        out=((draws.wrong >= _WRONG) | known_wrong) & ~fixed,
         fixed=fixed,
         nearest=nearest_labels(vectors, said, known, trusted, terms.neighbours),
         draws=draws,
