@@ -17,8 +17,8 @@ Places = npt.NDArray[np.int64]
 
 _FOLDS = 5
 _NEVER = -30.0
-_TEMPERATURES = np.geomspace(0.2, 4.0, 46)
-RATES = np.concatenate([[0.0], np.geomspace(1e-4, 0.9, 120)])
+_TEMPERATURES = np.geomspace(0.2, 4.0, 31)
+RATES = np.concatenate([[0.0], np.geomspace(1e-4, 0.9, 60)])
 """Shares of wrong labels among which the likeliest is sought."""
 
 
@@ -75,7 +75,10 @@ def _fill(into: FloatArray, rows: npt.NDArray[np.bool_], head: Head, vectors: Ve
 
 
 def likelihoods(logits: FloatArray, given: Places, temperature: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Chance of each class, (n, C), of the given label if it is right, (n,), and if it is wrong, when any other class is as likely, (n,)."""
+    """Chance of each class, (n, C), of the given label if it is right, (n,), and if it is wrong, (n,).
+
+    A wrong label is any other class, each as likely.
+    """
     chances = np.exp(log_softmax(logits / temperature, axis=1))
     right = chances[np.arange(len(given)), given]
     return chances, right, (1.0 - right) / max(logits.shape[1] - 1, 1)

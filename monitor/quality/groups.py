@@ -69,10 +69,10 @@ def segment_groups(segments: Mapping[str, Sequence[str | None]], rows: Sequence[
 def stand(group: Group, evidence: Evidence, out: Mask, terms: GateTerms, groups: int) -> Standing:
     """Judge one group.
 
-    A class or segment is bad when the share of errors of whoever labelled it is shown to lie above what is allowed; the level is
+    A class or segment is bad when the rate at which its labels go wrong is shown to be above what is allowed; the level is
     divided among all groups, so that a clean batch of many classes is not refused for the worst of them. The whole batch is bad
-    when it cannot be shown to keep the service level and its error is likely above half of what is allowed. What is not bad enters
-    but for the most doubtful labels, held back until the rest keeps the service level with the confidence asked for; when that is
+    when that rate cannot be shown to be within what is allowed and the error found is above half of it. What a second look has
+    settled altogether is never bad. What is not bad enters but for the most doubtful labels, held back until the rest keeps the service level with the confidence asked for; when that is
     more than a fifth of the group, or more than half of it returns, the group is unclear.
 
     Parameters
@@ -86,11 +86,12 @@ def stand(group: Group, evidence: Evidence, out: Mask, terms: GateTerms, groups:
     low, high = np.quantile(shares, [tail, 1.0 - tail], method="closest_observation")
     error = Estimate(float(shares.mean()), float(low), float(high))
     size = int(group.members.sum())
+    above = _above(errors, total, allowed)
     if group.field:
-        bad = _above(errors, total, allowed) >= 1.0 - tail / groups
+        bad = above >= 1.0 - tail / groups
     else:
-        bad = error.high > allowed and float(np.median(shares)) > _OF_WHAT_IS_ALLOWED * allowed
-    if bad:
+        bad = above > tail and float(np.median(shares)) > _OF_WHAT_IS_ALLOWED * allowed
+    if bad and (group.members & ~evidence.fixed).any():
         return Standing(group, error, "bad", ())
     held = _held(np.flatnonzero(group.members & ~out), evidence, allowed, terms.confidence)
     back = len(held) + int((group.members & out).sum())

@@ -166,8 +166,8 @@ class Returned:
     label      as it came; ``None`` for a tie
     suggested  what it more likely is, ``None`` when nothing is
     wrong      chance that the label is wrong, in [0, 1]
-    why        short names of the reasons: ``gold``, ``second_look``, ``tie``, ``label_error``, ``doubtful``, ``unclear_group``,
-               ``bad_group``, ``refused``
+    why        short names of the reasons: ``gold``, ``tie``, ``label_error``, ``confident``, ``neighbours``,
+               ``doubtful``, ``unclear_group``, ``bad_group``, ``refused``
     reasons    the same in finished sentences, without any text of the record
     """
 
