@@ -127,16 +127,17 @@ def _above(errors: FloatArray, total: FloatArray, allowed: float) -> float:
 def _held(rows: npt.NDArray[np.intp], evidence: Evidence, allowed: float, confidence: float) -> tuple[int, ...]:
     """The most doubtful of these rows, as few as leave a rest that is shown to keep the service level.
 
-    Labels that a person has settled enter corrected.
+    Labels that nothing is known of are held first. Labels that a person has settled enter corrected.
     """
     draws, fixed = evidence.draws, evidence.fixed
     open_rows = rows[~fixed[rows]]
     sums = draws.weights[:, open_rows].sum(axis=1, dtype=np.float64)
-    doubtful = sorted(open_rows, key=lambda row: (-draws.wrong[row], row))
+    doubtful = sorted(open_rows, key=lambda row: (not evidence.unlearned[row], -draws.wrong[row], row))
     held: list[int] = []
     left = len(rows)
     for row in doubtful:
-        if np.quantile(sums, confidence, method="higher") <= allowed * left + 1e-9:
+        kept = np.quantile(sums, confidence, method="higher") <= allowed * left + 1e-9
+        if kept and not evidence.unlearned[row]:
             break
         sums = sums - draws.weights[:, row]
         left -= 1
