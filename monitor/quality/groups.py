@@ -72,15 +72,16 @@ def stand(group: Group, evidence: Evidence, out: Mask, terms: GateTerms, groups:
     A class or segment is bad when the rate at which its labels go wrong is shown to be above what is allowed; the level is
     divided among all groups, so that a clean batch of many classes is not refused for the worst of them. The whole batch is bad
     when that rate cannot be shown to be within what is allowed and the error found is above half of it. What a second look has
-    settled altogether is never bad. What is not bad enters but for the most doubtful labels, held back until the rest keeps the service level with the confidence asked for; when that is
-    more than a fifth of the group, or more than half of it returns, the group is unclear.
+    settled altogether is never bad. What is not bad enters but for the most doubtful labels, held back until the rest keeps the
+    service level with the confidence asked for; when that is more than a fifth of the group, or more than half of it returns,
+    the group is unclear.
 
     Parameters
     ----------
     out : (n,) bool, labels that return anyway
     groups : how many classes and segments are judged
     """
-    allowed, tail = 1.0 - terms.service_level, (1.0 - terms.confidence)
+    allowed, tail = 1.0 - terms.service_level, 1.0 - terms.confidence
     errors, total = _counted(group, evidence.draws)
     shares = errors / np.maximum(total, 1)
     low, high = np.quantile(shares, [tail, 1.0 - tail], method="closest_observation")
