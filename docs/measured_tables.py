@@ -204,7 +204,7 @@ def label_quality() -> list[str]:
                 r["labels"],
                 r["repetitions"],
                 percent(r["right"]["share"], 0),
-                f"{percent(r['right']['low'], 0)}–{percent(r['right']['high'], 0)}",
+                f"{percent(r['right']['low'], 0)} to {percent(r['right']['high'], 0)}",
                 *(percent(r[name], 0) for name in ("accepted", "in part", "refused")),
                 percent(r["returned though right"]),
             )

@@ -214,6 +214,15 @@ def test_declared_new_classes_are_learned_from_the_batch_and_others_named():
         verdict(batch(labels, which))
 
 
+def test_the_only_label_of_a_new_class_waits_for_somebody_to_look():
+    which = np.r_[np.repeat(np.arange(CLASSES), EACH), CLASSES]
+    new = frozenset({"class 6"})
+    found = verdict(batch(names(which), which, new_classes=new))
+    assert [(one.record_id, one.why, one.suggested) for one in found.returned] == [("r120", ("doubtful",), None)]
+    again = verdict(batch(names(which), which, new_classes=new, second_look={"r120": "class 6"}))
+    assert "r120" in again.accepted
+
+
 def test_every_record_is_accepted_or_returned_once_and_the_same_seed_says_the_same():
     for one in (batch(), batch(half_of_class_2()), between()):
         found = verdict(one)

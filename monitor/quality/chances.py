@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 from monitor.selection.heads import Head, Labels, fit_head
 from monitor.values import FloatArray, Vectors
 
-__all__ = ["OutOfSample", "Places", "likelihoods", "out_of_sample", "sharpness"]
+__all__ = ["OutOfSample", "Places", "likelihoods", "out_of_sample", "sharpness", "unlearned"]
 
 Places = npt.NDArray[np.int64]
 
@@ -77,11 +77,18 @@ def _fill(into: FloatArray, rows: npt.NDArray[np.bool_], head: Head, vectors: Ve
 def likelihoods(logits: FloatArray, given: Places, temperature: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Chance of each class, (n, C), of the given label if it is right, (n,), and if it is wrong, (n,).
 
-    A wrong label is any other class, each as likely.
+    A wrong label is any other class, each as likely. Of a label whose class no model has learned both are as likely.
     """
     chances = np.exp(log_softmax(logits / temperature, axis=1))
     right = chances[np.arange(len(given)), given]
-    return chances, right, (1.0 - right) / max(logits.shape[1] - 1, 1)
+    wrong = (1.0 - right) / max(logits.shape[1] - 1, 1)
+    known = ~unlearned(logits, given)
+    return chances, np.where(known, right, 1.0), np.where(known, wrong, 1.0)
+
+
+def unlearned(logits: FloatArray, given: Places) -> npt.NDArray[np.bool_]:
+    """Labels of a class that the model which judges them has never seen, (n,): the only one of a new class, say."""
+    return np.asarray(logits[np.arange(len(given)), given] <= _NEVER)
 
 
 def sharpness(logits: FloatArray, given: Places, least: float = 0.0) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from monitor.quality.chances import OutOfSample, likelihoods, out_of_sample, sharpness
+from monitor.quality.chances import OutOfSample, likelihoods, out_of_sample, sharpness, unlearned
 from monitor.quality.confident import confident_places, normalised_margin, thresholds
 from monitor.quality.neighbours import nearest_labels
 from monitor.quality.posterior import Draws, drawn
@@ -35,6 +35,7 @@ class Evidence:
     confident   confident learning counts the label as an error, (n,) bool
     out         probable and known errors, (n,) bool
     fixed       labels that a second look has settled, (n,) bool: they enter, corrected where they were wrong
+    unlearned   labels that nothing is known of, (n,) bool
     nearest     labels of the nearest records, (n, k) object
     draws       which labels are wrong
     """
@@ -49,6 +50,7 @@ class Evidence:
     confident: Mask
     out: Mask
     fixed: Mask
+    unlearned: Mask
     nearest: Labels
     draws: Draws
 
@@ -97,6 +99,7 @@ def weighed(
         confident=_contradicted(found, chances, usual),
         out=((draws.wrong >= _WRONG) | known_wrong) & ~fixed,
         fixed=fixed,
+        unlearned=unlearned(found.batch, found.given),
         nearest=nearest_labels(vectors, said, known, trusted, terms.neighbours),
         draws=draws,
     )
