@@ -1,4 +1,4 @@
-"""The tables of statistics.md and selection.md, made from benchmarks/results; used by measured.py."""
+"""The tables of statistics.md, selection.md and label-quality.md, made from benchmarks/results; used by measured.py."""
 
 from __future__ import annotations
 
@@ -183,7 +183,76 @@ def selection() -> list[str]:
     return lines
 
 
-PAGES: Mapping[str, Callable[[], list[str]]] = {"statistics.md": statistics, "selection.md": selection}
+def label_quality() -> list[str]:
+    """What the label gate says of clean and spoilt batches, and which errors it names, beside cleanlab."""
+    tables = tables_of("label_gate")
+    lines = grid(
+        [
+            "batches",
+            "labels",
+            "repetitions",
+            "right",
+            "interval",
+            "accepted",
+            "in part",
+            "refused",
+            "right labels returned",
+        ],
+        [
+            (
+                f"{r['data']}, {r['sort']}, {r['size']:,}",
+                r["labels"],
+                r["repetitions"],
+                percent(r["right"]["share"], 0),
+                f"{percent(r['right']['low'], 0)} to {percent(r['right']['high'], 0)}",
+                *(percent(r[name], 0) for name in ("accepted", "in part", "refused")),
+                percent(r["returned though right"]),
+            )
+            for r in tables.get("verdicts", [])
+        ],
+    )
+    lines += ["Errors named, all batches together, per cent:", ""]
+    lines += grid(
+        ["batches", "labels", "method", "wrong labels", "precision", "recall"],
+        [
+            (
+                f"{r['data']}, {r['sort']}, {r['size']:,}",
+                r["labels"],
+                r["method"],
+                r["wrong labels"],
+                percent(r["precision"], 0),
+                percent(r["recall"], 0),
+            )
+            for r in tables.get("flagged errors", [])
+            if r["batches"]
+        ],
+    )
+    lines += [
+        "Operating characteristic: BANKING77, 500 labels of 20 classes, by the share flipped uniformly, per cent of batches:",
+        "",
+    ]
+    names = ("accepted", "in part", "refused")
+    lines += grid(
+        ["wrong labels", *names],
+        [
+            (percent(r["wrong labels"], 0), *(percent(r[name], 0) for name in names))
+            for r in tables.get("accepted by share of wrong labels", [])
+        ],
+    )
+    lines += ["Half of one class flipped to another, by the number of its labels, per cent of batches:", ""]
+    names = ("class found", "batch refused", "its wrong labels let in")
+    rows = tables.get("half of a class by its size", [])
+    return lines + grid(
+        ["labels of the class", *names],
+        [(r["labels of the class"], *(percent(r[name], 0) for name in names)) for r in rows],
+    )
+
+
+PAGES: Mapping[str, Callable[[], list[str]]] = {
+    "statistics.md": statistics,
+    "selection.md": selection,
+    "label-quality.md": label_quality,
+}
 
 
 def filled(page: str, made: Callable[[], list[str]]) -> str:

@@ -11,14 +11,14 @@ from scipy.special import log_softmax
 from monitor.selection.heads import Head, Labels, fit_head
 from monitor.values import FloatArray, Vectors
 
-__all__ = ["OutOfSample", "Places", "likelihoods", "out_of_sample", "sharpness"]
+__all__ = ["OutOfSample", "Places", "likelihoods", "out_of_sample", "sharpness", "unlearned"]
 
 Places = npt.NDArray[np.int64]
 
 _FOLDS = 5
 _NEVER = -30.0
-_TEMPERATURES = np.geomspace(0.2, 4.0, 46)
-RATES = np.concatenate([[0.0], np.geomspace(1e-4, 0.9, 120)])
+_TEMPERATURES = np.geomspace(0.2, 4.0, 31)
+RATES = np.concatenate([[0.0], np.geomspace(1e-4, 0.9, 60)])
 """Shares of wrong labels among which the likeliest is sought."""
 
 
@@ -75,10 +75,20 @@ def _fill(into: FloatArray, rows: npt.NDArray[np.bool_], head: Head, vectors: Ve
 
 
 def likelihoods(logits: FloatArray, given: Places, temperature: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Chance of each class, (n, C), of the given label if it is right, (n,), and if it is wrong, when any other class is as likely, (n,)."""
+    """Chance of each class, (n, C), of the given label if it is right, (n,), and if it is wrong, (n,).
+
+    A wrong label is any other class, each as likely. Of a label whose class no model has learned both are as likely.
+    """
     chances = np.exp(log_softmax(logits / temperature, axis=1))
     right = chances[np.arange(len(given)), given]
-    return chances, right, (1.0 - right) / max(logits.shape[1] - 1, 1)
+    wrong = (1.0 - right) / max(logits.shape[1] - 1, 1)
+    known = ~unlearned(logits, given)
+    return chances, np.where(known, right, 1.0), np.where(known, wrong, 1.0)
+
+
+def unlearned(logits: FloatArray, given: Places) -> npt.NDArray[np.bool_]:
+    """Labels of a class that the model which judges them has never seen, (n,): the only one of a new class, say."""
+    return np.asarray(logits[np.arange(len(given)), given] <= _NEVER)
 
 
 def sharpness(logits: FloatArray, given: Places, least: float = 0.0) -> tuple[float, float]:

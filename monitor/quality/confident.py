@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from monitor.quality.chances import Places
 from monitor.values import FloatArray
 
-__all__ = ["confident_joint", "confident_places", "normalised_margin", "thresholds"]
+__all__ = ["confident_places", "normalised_margin", "thresholds"]
 
 
 def thresholds(chances: FloatArray, labels: Places) -> FloatArray:
@@ -20,17 +19,12 @@ def thresholds(chances: FloatArray, labels: Places) -> FloatArray:
 
 
 def confident_places(chances: FloatArray, bars: FloatArray) -> Places:
-    """The likeliest class of those whose threshold a row reaches, (n,); -1 where it reaches none."""
+    """The likeliest class of those whose threshold a row reaches, (n,); -1 where it reaches none.
+
+    Counted against the labels given they are the confident joint; what lies off its diagonal are its label errors.
+    """
     among = np.where(chances >= bars, chances, -1.0)
     return np.where(among.max(axis=1) >= 0.0, among.argmax(axis=1), -1).astype(np.int64)
-
-
-def confident_joint(given: Places, confident: Places, classes: int) -> npt.NDArray[np.int64]:
-    """Rows counted by given label and confident class, (C, C); what lies off the diagonal is probably mislabelled."""
-    sure = confident >= 0
-    joint = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(joint, (given[sure], confident[sure]), 1)
-    return joint
 
 
 def normalised_margin(chances: FloatArray, given: Places) -> FloatArray:

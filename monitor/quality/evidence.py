@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from monitor.quality.chances import OutOfSample, likelihoods, out_of_sample, sharpness
+from monitor.quality.chances import OutOfSample, likelihoods, out_of_sample, sharpness, unlearned
 from monitor.quality.confident import confident_places, normalised_margin, thresholds
 from monitor.quality.neighbours import nearest_labels
 from monitor.quality.posterior import Draws, drawn
@@ -17,7 +17,7 @@ from monitor.values import Dataset, FloatArray, GateTerms, LabelBatch
 
 __all__ = ["Evidence", "weighed"]
 
-_WRONG, _CONFIDENT_AND_WRONG = 0.5, 0.5
+_WRONG = 0.5
 
 Mask = npt.NDArray[np.bool_]
 
@@ -32,8 +32,10 @@ class Evidence:
     suggested   likeliest other class, (n,) object; what is known where it is
     own, other  chances of the label and of ``suggested``, (n,)
     margin      normalised margin, (n,)
+    confident   confident learning counts the label as an error, (n,) bool
     out         probable and known errors, (n,) bool
     fixed       labels that a second look has settled, (n,) bool: they enter, corrected where they were wrong
+    unlearned   labels that nothing is known of, (n,) bool
     nearest     labels of the nearest records, (n, k) object
     draws       which labels are wrong
     """
@@ -45,8 +47,10 @@ class Evidence:
     own: FloatArray
     other: FloatArray
     margin: FloatArray
+    confident: Mask
     out: Mask
     fixed: Mask
+    unlearned: Mask
     nearest: Labels
     draws: Draws
 
@@ -82,6 +86,7 @@ def weighed(
         _known(said, truth, terms),
         rng,
     )
+    known_wrong = np.array([t is not None and t != s for s, t in zip(said, truth, strict=True)], dtype=bool)
     fixed = np.array([record in batch.second_look for record in ids], dtype=bool)
     return Evidence(
         rows=rows,
@@ -91,20 +96,21 @@ def weighed(
         own=right,
         other=chances[every, best],
         margin=normalised_margin(chances, found.given),
-        out=(draws.wrong >= _WRONG) & ~fixed,
+        confident=_contradicted(found, chances, usual),
+        out=((draws.wrong >= _WRONG) | known_wrong) & ~fixed,
         fixed=fixed,
+        unlearned=unlearned(found.batch, found.given),
         nearest=nearest_labels(vectors, said, known, trusted, terms.neighbours),
         draws=draws,
     )
 
 
-def _flagged(found: OutOfSample, chances: FloatArray, usual: float, draws: Draws) -> Mask:
-    """Labels that are more likely wrong than right and that a class contradicts with confidence."""
+def _contradicted(found: OutOfSample, chances: FloatArray, usual: float) -> Mask:
+    """Labels against which another class reaches its threshold, (n,) bool."""
     before, _, _ = likelihoods(found.reference, found.trusted, usual)
     bars = thresholds(np.concatenate([before, chances]), np.concatenate([found.trusted, found.given]))
     sure = confident_places(chances, bars)
-    contradicted = (sure >= 0) & (sure != found.given)
-    return np.asarray(draws.wrong >= np.where(contradicted, _CONFIDENT_AND_WRONG, _WRONG))
+    return np.asarray((sure >= 0) & (sure != found.given))
 
 
 def _minor_share(chances: FloatArray, found: OutOfSample, terms: GateTerms) -> FloatArray:

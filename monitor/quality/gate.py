@@ -56,14 +56,14 @@ def judged(batch: LabelBatch, reference: Dataset, terms: GateTerms, rng: np.rand
     return LabelVerdict(
         verdict,
         (*_sentences(verdict, rows, returned, evidence, len(accepted)), *annotator_sentences(agreed, people)),
-        {**labels, **batch.second_look},
-        accepted,
-        returned,
-        rows[0],
-        tuple(row for row in rows if row.field == "label"),
-        tuple(row for row in rows[1:] if row.field != "label"),
-        agreed,
-        people,
+        labels={**labels, **batch.second_look},
+        accepted=accepted,
+        returned=returned,
+        whole=rows[0],
+        classes=tuple(row for row in rows if row.field == "label"),
+        segments=tuple(row for row in rows[1:] if row.field != "label"),
+        agreement=agreed,
+        annotators=people,
     )
 
 
@@ -75,8 +75,7 @@ def _check(batch: LabelBatch, labels: Mapping[str, str], reference: Dataset) -> 
     if not labels:
         raise ValueError("no record of the batch has a label that annotators agree on; nothing can be judged")
     known = {label for label in reference.column("label") if label is not None} | batch.new_classes
-    unknown = sorted(set(labels.values()) | set(batch.second_look.values()) - known)
-    unknown = [name for name in unknown if name not in known]
+    unknown = sorted((set(labels.values()) | set(batch.second_look.values())) - known)
     if unknown:
         raise ValueError(
             f"labels name {len(unknown)} classes that the reference lacks, {', '.join(unknown[:5])}: declare them as new classes, "

@@ -69,28 +69,30 @@ def segment_groups(segments: Mapping[str, Sequence[str | None]], rows: Sequence[
 def stand(group: Group, evidence: Evidence, out: Mask, terms: GateTerms, groups: int) -> Standing:
     """Judge one group.
 
-    A class or segment is bad when the share of errors of whoever labelled it is shown to lie above what is allowed; the level is
+    A class or segment is bad when the rate at which its labels go wrong is shown to be above what is allowed; the level is
     divided among all groups, so that a clean batch of many classes is not refused for the worst of them. The whole batch is bad
-    when it cannot be shown to keep the service level and its error is likely above half of what is allowed. What is not bad enters
-    but for the most doubtful labels, held back until the rest keeps the service level with the confidence asked for; when that is
-    more than a fifth of the group, or more than half of it returns, the group is unclear.
+    when that rate cannot be shown to be within what is allowed and the error found is above half of it. What a second look has
+    settled altogether is never bad. What is not bad enters but for the most doubtful labels, held back until the rest keeps the
+    service level with the confidence asked for; when that is more than a fifth of the group, or more than half of it returns,
+    the group is unclear.
 
     Parameters
     ----------
     out : (n,) bool, labels that return anyway
     groups : how many classes and segments are judged
     """
-    allowed, tail = 1.0 - terms.service_level, (1.0 - terms.confidence)
+    allowed, tail = 1.0 - terms.service_level, 1.0 - terms.confidence
     errors, total = _counted(group, evidence.draws)
     shares = errors / np.maximum(total, 1)
     low, high = np.quantile(shares, [tail, 1.0 - tail], method="closest_observation")
     error = Estimate(float(shares.mean()), float(low), float(high))
     size = int(group.members.sum())
+    above = _above(errors, total, allowed)
     if group.field:
-        bad = _above(errors, total, allowed) >= 1.0 - tail / groups
+        bad = above >= 1.0 - tail / groups
     else:
-        bad = error.high > allowed and float(np.median(shares)) > _OF_WHAT_IS_ALLOWED * allowed
-    if bad:
+        bad = above > tail and float(np.median(shares)) > _OF_WHAT_IS_ALLOWED * allowed
+    if bad and (group.members & ~evidence.fixed).any():
         return Standing(group, error, "bad", ())
     held = _held(np.flatnonzero(group.members & ~out), evidence, allowed, terms.confidence)
     back = len(held) + int((group.members & out).sum())
@@ -126,16 +128,17 @@ def _above(errors: FloatArray, total: FloatArray, allowed: float) -> float:
 def _held(rows: npt.NDArray[np.intp], evidence: Evidence, allowed: float, confidence: float) -> tuple[int, ...]:
     """The most doubtful of these rows, as few as leave a rest that is shown to keep the service level.
 
-    Labels that a person has settled enter corrected.
+    Labels that nothing is known of are held first. Labels that a person has settled enter corrected.
     """
     draws, fixed = evidence.draws, evidence.fixed
     open_rows = rows[~fixed[rows]]
     sums = draws.weights[:, open_rows].sum(axis=1, dtype=np.float64)
-    doubtful = sorted(open_rows, key=lambda row: (-draws.wrong[row], row))
+    doubtful = sorted(open_rows, key=lambda row: (not evidence.unlearned[row], -draws.wrong[row], row))
     held: list[int] = []
     left = len(rows)
     for row in doubtful:
-        if np.quantile(sums, confidence, method="higher") <= allowed * left + 1e-9:
+        kept = np.quantile(sums, confidence, method="higher") <= allowed * left + 1e-9
+        if kept and not evidence.unlearned[row]:
             break
         sums = sums - draws.weights[:, row]
         left -= 1

@@ -30,6 +30,7 @@ def nearest_labels(vectors: Vectors, labels: Labels, reference: Vectors, trusted
         rows = np.arange(start, min(start + step, n))
         cosines = vectors[rows] @ everything.T
         cosines[np.arange(len(rows)), len(reference) + rows] = -np.inf
-        order = np.argsort(-cosines, axis=1, kind="stable")[:, :k]
-        found[rows] = said[order]
+        near = np.argpartition(-cosines, k - 1, axis=1)[:, :k]
+        order = np.argsort(-np.take_along_axis(cosines, near, axis=1), axis=1, kind="stable")
+        found[rows] = said[np.take_along_axis(near, order, axis=1)]
     return found

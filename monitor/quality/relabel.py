@@ -60,6 +60,10 @@ def _error(evidence: Evidence, row: int) -> Why:
         f"learned it gives {label} {percent(float(evidence.own[row]))} and {better} {percent(float(evidence.other[row]))}."
     )
     found = [("label_error", sentence)]
+    if evidence.confident[row]:
+        found.append(
+            ("confident", f"Class {better} is at least as likely here as it usually is where it is the label.")
+        )
     around = Counter(evidence.nearest[row].tolist())
     name, count = max(
         ((name, n) for name, n in around.items() if name != label), key=lambda x: (x[1], x[0]), default=("", 0)

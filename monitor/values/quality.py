@@ -80,7 +80,8 @@ class GateTerms:
     confidence     with which that must be shown before labels enter training, in (0.5, 1)
     minor          groups of classes that are easily taken for each other; an error within a group is minor, any other critical
     minor_weight   what a minor error counts, in [0, 1]; a critical one counts 1
-    keep_the_rest  take the records outside a bad class or segment, rather than refuse the batch for it
+    keep_the_rest  take the records outside a bad class or segment, rather than refuse the batch for it, where the batch as a whole
+                   keeps the service level
     neighbours     k, nearest labelled records that a label is compared with
     """
 
@@ -166,8 +167,8 @@ class Returned:
     label      as it came; ``None`` for a tie
     suggested  what it more likely is, ``None`` when nothing is
     wrong      chance that the label is wrong, in [0, 1]
-    why        short names of the reasons: ``gold``, ``second_look``, ``tie``, ``label_error``, ``doubtful``, ``unclear_group``,
-               ``bad_group``, ``refused``
+    why        short names of the reasons: ``gold``, ``tie``, ``label_error``, ``confident``, ``neighbours``,
+               ``doubtful``, ``unclear_group``, ``bad_group``, ``refused``
     reasons    the same in finished sentences, without any text of the record
     """
 
