@@ -24,6 +24,7 @@ def ticket_wish(
     *,
     reopen: timedelta,
     silent: bool = False,
+    proof: Sequence[str] = (),
 ) -> TicketWish | None:
     """What a finished run asks of the monitor's ticket, if anything.
 
@@ -33,13 +34,14 @@ def ticket_wish(
     told : the run that people were last told of on it
     history : verdicts before this window, newest first
     reopen : drift for the same causes, against the same reference, that comes back within this time goes on in its old ticket
+    proof : what was done about the drift and what it brought, for the comment on its end
     silent : a person wants to hear nothing; nothing is opened and no comment written
     """
     decision = run.decision
     if decision is None:
         return None
     if newest is not None and newest.open:
-        return _lives(run, newest, decision, told, history, silent=silent)
+        return _lives(run, newest, decision, told, history, proof, silent=silent)
     if decision.state is not State.DRIFTED or silent:
         return None
     if newest is not None and _returns(run, newest, told, decision, reopen):
@@ -123,6 +125,7 @@ def _lives(
     decision: Decision,
     told: Run | None,
     history: Sequence[tuple[Window, Decision]],
+    proof: Sequence[str],
     *,
     silent: bool,
 ) -> TicketWish:
@@ -130,7 +133,7 @@ def _lives(
         return _goes_on(run, current, decision, told, history, silent=silent)
     if opened(decision) or decision.state in _NO_VERDICT:
         return _waits(run, current, decision)
-    return _over(run, current, decision)
+    return _over(run, current, decision, proof)
 
 
 def _goes_on(
@@ -152,10 +155,10 @@ def _goes_on(
     return TicketWish(current.key, run.monitor, title, current.since, run.id, True, standing, causes, notes=notes)
 
 
-def _over(run: Run, current: Living, decision: Decision) -> TicketWish:
+def _over(run: Run, current: Living, decision: Decision, proof: Sequence[str]) -> TicketWish:
     lasted = _span(run.window.end - current.since)
     first = f"The drift is over since the window of {_day(run.window.start)}, {lasted} after it was first seen."
-    note = Said(_named(run, "over"), (first, *decision.reasons))
+    note = Said(_named(run, "over"), (first, *decision.reasons, *proof))
     return TicketWish(
         current.key,
         run.monitor,

@@ -14,6 +14,7 @@ from monitor.errors import PublishError
 from monitor.exporting import ask_scheduled, export_of, write_export
 from monitor.logs import fields, unforeseen
 from monitor.news import news
+from monitor.remarks import proof
 from monitor.store import AnyDue, Due
 from monitor.ticketing import bring_up_to_date
 from monitor.values import Decision, Export, Notice, Run, State, TicketWish, Window
@@ -59,7 +60,8 @@ def _tickets(
         return ()
     newest = next(iter(desk.store.living(run.monitor, limit=1)), None)
     told = desk.store.run_by_id(newest.told_run) if newest is not None else None
-    wanted = ticket_wish(run, newest, told, history, reopen=monitor.reopen, silent=silent)
+    brought = proof(desk.store, newest, monitor.junk) if newest is not None else ()
+    wanted = ticket_wish(run, newest, told, history, reopen=monitor.reopen, silent=silent, proof=brought)
     return [(destination, wanted) for destination in monitor.tickets] if wanted is not None else ()
 
 

@@ -11,6 +11,7 @@ from monitor.decide import key_of
 from monitor.desk import Desk, Monitor
 from monitor.errors import PublishError
 from monitor.logs import fields
+from monitor.remarks import proof
 from monitor.report import Episode, Exported, ticket_document
 from monitor.reporting import report_or_none
 from monitor.store import DeliveryStatus, Due
@@ -119,9 +120,15 @@ def _body(monitor: Monitor, wish: TicketWish, run: Run, desk: Desk, shown: Calla
         past=[decision for _, decision in reversed(history)],
         exports=exports,
         report=f"{monitor.pages}/runs/{run.id}" if monitor.pages else "",
+        proof=_proof(monitor, wish, desk),
         allowed=monitor.allowed,
     )
     return ticket_document(run, monitor.load_reference(), episode, shown)
+
+
+def _proof(monitor: Monitor, wish: TicketWish, desk: Desk) -> list[str]:
+    episodes = [one for one in desk.store.living(wish.monitor) if one.key == wish.key]
+    return proof(desk.store, episodes[0], monitor.junk) if episodes else []
 
 
 def _comment(said: Said) -> Document:

@@ -104,13 +104,17 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "page_routes": ({"values", "errors", "logs", "pages", "report", "reporting", "store"}, {"starlette"}),
     "attempts": (set(), set()),
     "door": ({"attempts", "errors", "pages"}, {"starlette"}),
+    "remarks": ({"values", "outcomes", "report", "store"}, set()),
     "episodes": ({"values", "decide", "report"}, set()),
     "ticketing": (
-        {"values", "errors", "decide", "desk", "logs", "redaction", "report", "reporting", "store", "tickets"},
+        {"values", "errors", "decide", "desk", "logs", "remarks", "report", "reporting", "store", "tickets"},
         set(),
     ),
     "exporting": ({"values", "errors", "desk", "export_plan", "logs", "redaction", "reporting", "store"}, set()),
-    "publish": ({"values", "errors", "desk", "episodes", "exporting", "news", "store", "ticketing", "logs"}, set()),
+    "publish": (
+        {"values", "errors", "desk", "episodes", "exporting", "news", "remarks", "store", "ticketing", "logs"},
+        set(),
+    ),
     "pipeline": (
         {"values", "errors", "sampling", "decide", "causes", "desk", "looks", "publish", "embedders", "logs", "store"}
         | {"answers", "illustrate", "selection", "windows"},

@@ -25,6 +25,7 @@ from monitor.cli.console import (
 from monitor.intake import Case, Outcome, Request, import_labels, write_relabel
 from monitor.labels import READERS, Columns
 from monitor.labels.checks import Problem
+from monitor.remarks import about_labels, remark
 
 __all__ = ["add_to"]
 
@@ -95,6 +96,11 @@ def take_in(
         with progress_bar() as progress:
             case = Case(settings, settings.monitor(monitor), store, request, now(), progress)
             outcome = import_labels(case)
+        if outcome.verdict in {"accept", "part"} and not dry_run:
+            made = outcome.training_set
+            versions = (None, None) if made is None else (made.version, made.reference_version)
+            said = about_labels(outcome.new + outcome.changed, len(outcome.returned), *versions)
+            remark(store, case.monitor.name, "labels", said, case.now)
         if relabel is not None and outcome.returned:
             write_relabel(case, outcome.returned, relabel)
     if as_json:

@@ -24,6 +24,7 @@ from monitor.cli.console import (
 )
 from monitor.errors import ConfigError
 from monitor.outcomes import outcome_of
+from monitor.remarks import about_model, remark
 from monitor.report.verified import outcome_sentences
 from monitor.store import Store
 from monitor.values import Deployment, Outcome, Verdict, Verification
@@ -68,6 +69,7 @@ def deploy(
             dataset or (None if checked is None else checked.dataset_version),
         )
         store.declare_live(found)
+        remark(store, one.name, "live", about_model(found), present)
     if checked is not None and checked.verdict is Verdict.FAILED:
         errors.print(
             f"note: verification {checked.id} failed: this model breaks more than its budget",

@@ -25,6 +25,7 @@ from monitor.cli.console import (
 from monitor.cli.reference import load_reference
 from monitor.documents.markdown import markdown
 from monitor.errors import ConfigError, SourceError
+from monitor.remarks import about_verification, remark
 from monitor.report.verified import (
     FLIPPED,
     GROUPED,
@@ -111,6 +112,7 @@ def verify(
             dataset_version=dataset,
         )
         store.save_verification(found)
+        remark(store, one.name, "verified", about_verification(found), now())
     told = _told(found)
     if out is not None:
         _write(out, told)
