@@ -68,7 +68,16 @@ def deploy(
             store.active_reference(one.name),
             dataset or (None if checked is None else checked.dataset_version),
         )
+        learnt = [each for each in store.training_sets(one.name) if each.version == found.dataset_version]
+        if dataset is not None and not learnt:
+            raise ConfigError(
+                f"--dataset: {one.name} has no training set of version {dataset}; drift-monitor datasets list"
+            )
         store.declare_live(found)
+        if learnt and learnt[0].reference_version != found.reference_version:
+            store.use_reference(one.name, learnt[0].reference_version)
+            in_use = f"reference version {learnt[0].reference_version}, of dataset {learnt[0].version}, is in use from now on"
+            errors.print(in_use, soft_wrap=True)
         remark(store, one.name, "live", about_model(found), present)
     if checked is not None and checked.verdict is Verdict.FAILED:
         errors.print(

@@ -36,7 +36,7 @@ from monitor.report.verified import (
     verification_sentences,
 )
 from monitor.secrets import redact_url
-from monitor.settings import MonitorSettings, Part
+from monitor.settings import MonitorSettings, Part, Settings
 from monitor.sources import Source
 from monitor.store import Store
 from monitor.values import Reference, Run, Verdict, Verification
@@ -108,7 +108,7 @@ def verify(
             (_predictions(one, old, columns, wanted), _predictions(one, new, columns, wanted)),
             budget=one.selection.negative_flips,
             made_at=now(),
-            trained_on=_trained_on(one, trained_on, columns[0]),
+            trained_on=_learnt(settings, store, one, dataset, trained_on, columns[0]),
             dataset_version=dataset,
         )
         store.save_verification(found)
@@ -156,6 +156,20 @@ def _predictions(one: MonitorSettings, name: str, columns: tuple[str, str], want
         return read_predictions(_source(part, *columns), with_names, wanted)
     except SourceError as error:
         raise SourceError(_in_our_words(str(error))) from error
+
+
+def _learnt(
+    settings: Settings, store: Store, one: MonitorSettings, dataset: int | None, path: str | None, column: str
+) -> set[str] | None:
+    """Ids of what the new model learnt from: of the named file, else of the named training set."""
+    if path is not None or dataset is None:
+        return _trained_on(one, path, column)
+    found = next((each for each in store.training_sets(one.name) if each.version == dataset), None)
+    if found is None:
+        raise ConfigError(
+            f"--dataset: {one.name} has no training set of version {dataset}; drift-monitor datasets list"
+        )
+    return set(load_reference(settings, store, one.name, found.reference_version).train.ids)
 
 
 def _trained_on(one: MonitorSettings, path: str | None, column: str) -> set[str] | None:

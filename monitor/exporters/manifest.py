@@ -44,6 +44,7 @@ def manifest_of(export: Export, contents: Mapping[str, bytes]) -> bytes:
         "columns": candidate_table(export).schema.names,
         "classes": classes_of(export),
         "texts": export.texts,
+        "redacted": dict(export.redacted),
         "note": export.note,
         "refresh": None if export.refresh is None else asdict(export.refresh),
         "files": {path: _sum(content) for path, content in contents.items()},

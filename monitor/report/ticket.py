@@ -261,12 +261,14 @@ def _next(run: Run) -> Document:
                     Span(" checks the labels and makes a new training set and a new reference of them."),
                 ),
                 (
-                    Span("Retrain, then "),
-                    Span(f"drift-monitor refresh verify --old FILE --new FILE {say}", "code"),
+                    Span("Retrain on what "),
+                    Span(f"drift-monitor datasets show --out FILE {say}", "code"),
+                    Span(" writes; "),
+                    Span(f"drift-monitor refresh verify --old FILE --new FILE --dataset VERSION {say}", "code"),
                     Span(" shows what the new model gains and breaks."),
                 ),
                 (
-                    Span(f"drift-monitor models deploy NAME {say}", "code"),
+                    Span(f"drift-monitor models deploy NAME --dataset VERSION {say}", "code"),
                     Span(" once it is live; this ticket closes itself when the drift is over."),
                 ),
             )

@@ -512,8 +512,9 @@ class Store:
         dry_run: bool = False,
     ) -> Purged:
         """Remove these records of one monitor, or of all, wherever they are in the store; see :mod:`monitor.store.purge`."""
+        now = self.now()
         with self._database.write() as connection:
-            found = purge(connection, ids, monitor, scrub, redraw)
+            found = purge(connection, ids, monitor, scrub, redraw, now)
             if dry_run:
                 connection.rollback()
         if not dry_run:

@@ -6,12 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from monitor.store.tables import candidates, decisions, metadata, notices, pictures, runs, tickets
+from monitor.store.tickets import touch
 
 __all__ = ["Mention", "Purged", "purge"]
 
@@ -50,6 +52,7 @@ def purge(
     monitor: str | None,
     scrub: Scrub,
     redraw: Callable[[bytes], bytes | None],
+    now: datetime,
 ) -> Purged:
     """Remove these records of one monitor, or of all.
 
@@ -62,7 +65,10 @@ def purge(
     mine = candidates.c.record_id.in_(ids)
     known = connection.execute(sa.select(candidates).where(_within(candidates, monitor), mine)).all()
     texts = tuple(sorted({row.text for row in known if row.text}))
-    mentions = _mentions(connection, scrub, monitor, {row.run_id for row in known})
+    shown_in = {row.run_id for row in known}
+    mentions = _mentions(connection, scrub, monitor, shown_in)
+    # Living tickets are written anew, without the records, when they are next sent.
+    touch(connection, shown_in, now)
     for table in metadata.sorted_tables:
         if "record_id" in table.c:
             gone = sa.delete(table).where(table.c.record_id.in_(ids), _within(table, monitor))

@@ -29,6 +29,7 @@ __all__ = [
     "silence",
     "silenced",
     "tell",
+    "touch",
     "wish",
     "wish_of",
 ]
@@ -74,6 +75,14 @@ def _touched(key: str, destination: str, row: Row[Any], now: datetime) -> sa.Upd
     again = {"status": _PENDING, "due_at": now, "attempts": 0, "wished_at": now} if row.status == _SENT else {}
     this = (tickets.c.key == key, tickets.c.destination == destination)
     return sa.update(tickets).where(*this).values(revision=sa.func.coalesce(tickets.c.revision, 0) + 1, **again)
+
+
+def touch(connection: Connection, runs: Iterable[str], now: datetime) -> int:
+    """Make the living tickets that show one of these runs due again: what they may say has changed. How many."""
+    rows = [*_rows(connection, tickets.c.run_id.in_(list(runs)), tickets.c.since.is_not(None))]
+    for row in rows:
+        connection.execute(_touched(row.key, row.destination, row, now))
+    return len(rows)
 
 
 def _add_notes(connection: Connection, key: str, monitor: str, notes: Sequence[Said], now: datetime) -> None:
