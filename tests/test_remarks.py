@@ -1,0 +1,68 @@
+"""What people did about a drift is told on its ticket, and the last comment says what it brought."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from episode import play, reference
+from run_examples import deployment, verification
+from shop import open_shop
+
+from monitor.publish import publish_pending
+from monitor.remarks import about_labels, about_model, about_verification, proof, remark
+from monitor.report.verified import outcome_sentences, verification_sentences
+from monitor.tickets.file import FileTickets
+
+
+def test_the_ticket_ends_with_the_proof(tmp_path):
+    _, store, shop = open_shop(tmp_path)
+    folder = tmp_path / "tickets"
+    tickets = {"file": FileTickets(str(folder))}
+    support = replace(
+        shop, name="support", load_reference=reference, tickets=tickets, exports={}, reopen=timedelta(days=14)
+    )
+    assert not remark(store, "support", "labels", about_labels(3, 0, None, None), store.now())
+    for at, (number, _, desk) in enumerate(play(store, support)):
+        now = desk.clock()
+        if at % 2 and number == 2:
+            (episode,) = store.living("support")
+            assert proof(store, episode, ()) == []
+            assert remark(store, "support", "labels", about_labels(30, 1, 2, 4), now)
+            assert not remark(store, "support", "labels", about_labels(30, 1, 2, 4), now)
+            found = verification(made_at=now)
+            store.save_verification(found)
+            assert remark(store, "support", "verified", about_verification(found), now)
+            publish_pending({"support": support}, desk)
+            (path,) = folder.glob("*.md")
+            text = path.read_text()
+            for said in (
+                "30 labels came in and passed the quality gate.",
+                "- 1 went back to be labelled again.",
+                "- They are in version 2 of the training set and version 4 of the reference.",
+                "## What the refresh has brought",
+            ):
+                assert said in text
+            assert text.count(verification_sentences(found)[0]) == 2, "in a comment and in the body"
+            live = replace(deployment(), live_at=now, declared_at=now, verification=found.id)
+            store.declare_live(live)
+            assert remark(store, "support", "live", about_model(live), now)
+        if at % 2:
+            publish_pending({"support": support}, desk)
+    (episode,) = store.living("support")
+    told = proof(store, episode, support.junk)
+    assert len(told) > 2
+    assert told[0] == outcome_sentences_of(store)[0]
+    last = path.read_text().rpartition("<!-- drift-monitor note ")[2]
+    assert "The drift is over" in last
+    for sentence in told:
+        assert sentence.split(" of ")[0][:30] in last
+    later = store.now() + timedelta(days=400)
+    assert not remark(store, "support", "again", ["Too late."], later), "a drift of long ago is told nothing"
+    store.close()
+
+
+def outcome_sentences_of(store):
+    from monitor.outcomes import outcome_of  # noqa: PLC0415
+
+    return outcome_sentences(outcome_of(store, store.deployments("support")[0]))
