@@ -10,11 +10,12 @@ from dataclasses import replace
 from monitor.decide import key_of
 from monitor.desk import Desk, Monitor
 from monitor.errors import PublishError
+from monitor.exporters import Checked
 from monitor.logs import fields
 from monitor.remarks import proof
 from monitor.report import Episode, Exported, ticket_document
 from monitor.reporting import report_or_none
-from monitor.store import DeliveryStatus, Due
+from monitor.store import Delivery, DeliveryStatus, Due
 from monitor.tickets.living import ACCEPTED, WONT_FIX, settle
 from monitor.values import (
     Baseline,
@@ -110,7 +111,7 @@ def _draft(monitor: Monitor, due: Due[TicketWish], run: Run, desk: Desk, shown: 
 def _body(monitor: Monitor, wish: TicketWish, run: Run, desk: Desk, shown: Callable[[str], str]) -> Document:
     history = desk.store.history(run.monitor, before=desk.clock(), limit=_DRAWN)
     exports = [
-        Exported(one.location)
+        Exported(one.location, _checksum(monitor, one))
         for one in desk.store.exports(run.monitor)
         if one.run_id == run.id and one.status is DeliveryStatus.SENT
     ]
@@ -124,6 +125,13 @@ def _body(monitor: Monitor, wish: TicketWish, run: Run, desk: Desk, shown: Calla
         allowed=monitor.allowed,
     )
     return ticket_document(run, monitor.load_reference(), episode, shown)
+
+
+def _checksum(monitor: Monitor, export: Delivery) -> str:
+    exporter = monitor.exports.get(export.destination)
+    # One on a schedule holds other runs as well, and lies elsewhere.
+    own = export.key == f"{export.monitor}|{export.window.start.isoformat()}"
+    return exporter.checksum(export.monitor, export.window) if own and isinstance(exporter, Checked) else ""
 
 
 def _proof(monitor: Monitor, wish: TicketWish, desk: Desk) -> list[str]:

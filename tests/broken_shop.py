@@ -34,7 +34,7 @@ class Nosy:
         self._fail(current.records.column("text")[0])
     def pick(self, pool, count, taken, rng):
         self._fail(pool.window.records.column("text")[0])
-    def open(self, draft):
+    def find(self, draft, location):
         self._fail(draft.body)
     def write(self, export):
         self._fail(export.candidates[0].text)

@@ -102,6 +102,7 @@ def test_files_and_a_manifest(tmp_path):
         "record_ids": ["r1", "r2"],
         "classes": ["refund", "late parcel", "other"],
         "texts": "whole",
+        "redacted": {},
         "note": "Ours; personal data.",
         "refresh": None,
     }

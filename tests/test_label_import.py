@@ -447,7 +447,7 @@ def test_the_commands(shop, drift_monitor):
 
     listed = json.loads(drift_monitor("datasets", "list", "--json")[1])
     assert [(s["version"], s["added"]) for s in listed] == [(1, 0), (2, len(shop.truth))]
-    assert "relabelled" in drift_monitor("datasets", "list")[1]
+    assert "Datasets of shop" in drift_monitor("datasets", "list")[1]
     code, out, _ = drift_monitor("datasets", "show", "--out", shop.folder / "train.parquet")
     assert (code, "ana" in out, f"boat {boats}" in out) == (0, True, True)
     assert (shop.folder / "train.parquet").exists()

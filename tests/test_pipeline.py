@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
@@ -104,7 +105,9 @@ def test_one_ticket_while_an_alarm_is_on(tmp_path):
     assert exported.read_text() == first
     text = ticket.read_text()
     assert "Drift in 3 windows since 2026-03-03, the newest of 2026-03-06." in text
-    assert str(tmp_path / "exports" / "shop" / "20260306T000000Z") in text
+    export = tmp_path / "exports" / "shop" / "20260306T000000Z"
+    assert str(export) in text
+    assert hashlib.sha256((export / "manifest.json").read_bytes()).hexdigest() in text
     assert "drift-monitor note" not in text, "nothing changed that anyone would act on"
     assert publish_pending({"shop": monitor}, desk(store)) == 0
     store.close()

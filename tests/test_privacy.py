@@ -86,7 +86,8 @@ def held(text: str) -> list[str]:
 
 def export_in(folder, name):
     (manifest,) = (folder / name).rglob("manifest.json")
-    rows = [json.loads(line) for line in (manifest.parent / "candidates.jsonl").read_text().splitlines()]
+    (lines,) = manifest.parent.glob("*/candidates.jsonl")
+    rows = [json.loads(line) for line in lines.read_text().splitlines()]
     return json.loads(manifest.read_text()), rows
 
 

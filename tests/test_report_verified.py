@@ -168,7 +168,7 @@ def test_flipped_texts_are_shown_redacted_and_cut():
     flips = [Flip("r1", "boat", "lamp", "boat", negative=False), Flip("r2", "boat", "lamp", "boat", negative=False)]
     rows = flip_rows(flips, {"r1": "Call +49 170 1234567 or mail me at ann@example.org " + "x " * 300})
     assert rows[0][:4] == ("r1", "boat", "lamp", "boat")
-    assert rows[0][4].startswith("Call [number] or mail me at [email] x x")
+    assert rows[0][4].startswith("Call [phone] or mail me at [email] x x")
     assert rows[0][4].endswith(" …")
     assert rows[1][4] == "-"
 

@@ -48,10 +48,9 @@ def test_texts_vectors_and_pictures_go_and_all_that_is_counted_stays(tmp_path, d
     told = forget_old(settings, store, ENDED + 11 * DAY, dry_run=True)
     assert store.runs("shop") == before
     found = forget_old(settings, store, ENDED + 11 * DAY)
-    assert {place: found[place] for place in ("candidates", "pictures", "tickets")} == {
+    assert {place: found[place] for place in ("candidates", "pictures")} == {
         "candidates": sum(len(run.candidates) for run in before),
         "pictures": 2,
-        "tickets": 1,
     }
     assert {place: n for place, n in told.items() if place != "cached vectors"} == {
         place: n for place, n in found.items() if place != "cached vectors"
@@ -80,7 +79,7 @@ def test_what_waits_to_be_sent_keeps_its_words(tmp_path):
 def test_a_little_at_a_time(tmp_path):
     _settings, store = played(tmp_path, None)
     first = store.forget(ENDED + DAY, 1)
-    assert set(first) == {"candidates", "pictures", "tickets"}
+    assert set(first) == {"candidates", "pictures"}
     second = store.forget(ENDED + DAY, 1)
     assert set(second) == {"candidates", "pictures"}
     assert store.forget(ENDED + DAY, 1) == {}
@@ -149,7 +148,7 @@ def test_the_command_says_what_was_forgotten(tmp_path):
     assert (dry.exit_code, dry.stdout.partition(":")[0]) == (0, "Would forget")
     done = CliRunner().invoke(app, ["retention", "-c", str(path)])
     assert done.stdout.removeprefix("Forgotten") == dry.stdout.removeprefix("Would forget")
-    assert "40 candidates, 2 pictures, 1 tickets" in done.stdout
+    assert "40 candidates, 2 pictures" in done.stdout
     assert CliRunner().invoke(app, ["retention", "-c", str(path)]).stdout == "Forgotten: nothing\n"
     path.write_text(yaml.safe_dump(raw_settings(tmp_path)))
     refused = CliRunner().invoke(app, ["retention", "-c", str(path)])

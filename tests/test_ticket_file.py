@@ -1,4 +1,4 @@
-"""File tickets: one key, one file, written whole."""
+"""File tickets: one key, one file, written whole, and what people write into it stays."""
 
 from __future__ import annotations
 
@@ -13,48 +13,93 @@ import pytest
 
 from monitor.errors import PublishError
 from monitor.tickets.file import FileTickets
-from monitor.values import Draft, Window
+from monitor.tickets.living import settle
+from monitor.values import Draft, Known, Note, Paragraph, Span, Window
 
 WINDOW = Window(datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 12, tzinfo=UTC))
+TITLE = "support: content drift since 2026-01-05"
 
 
-def draft(key="0123456789abcdef", body="Body\n\n| a | b |") -> Draft:
-    return Draft(key, "support", "support: content drift since 2026-01-05", body, WINDOW)
+def words(text):
+    return (Paragraph((Span(text),)),)
+
+
+def draft(key="0123456789abcdef", body="Body", **changes) -> Draft:
+    return replace(Draft(key, "support", TITLE, words(body), WINDOW), **changes)
+
+
+def written(tickets, given=None):
+    return settle(tickets, given or draft(), Known()).location
 
 
 def test_the_ticket_is_a_markdown_file_with_its_key(tmp_path):
-    where = FileTickets(str(tmp_path / "new" / "tickets")).open(draft())
+    where = written(FileTickets(str(tmp_path / "new" / "tickets")))
     assert where == str(tmp_path / "new" / "tickets" / "2026-01-05-support-0123456789ab.md")
     assert Path(where).read_text() == (
-        "# support: content drift since 2026-01-05\n\nBody\n\n| a | b |\n\n<!-- drift-monitor ticket 0123456789abcdef -->\n"
+        "# support: content drift since 2026-01-05\n\nState: open\nLabels:\n\n<!-- drift-monitor ticket 0123456789abcdef -->\n\n"
+        "Body\n\n<!-- drift-monitor end -->\n"
     )
 
 
-def test_the_report_lies_beside_it_and_is_linked(tmp_path):
-    where = Path(FileTickets(str(tmp_path)).open(replace(draft(), report="<!doctype html>é")))
-    assert where.with_suffix(".html").read_text(encoding="utf-8") == "<!doctype html>é"
-    assert f"]({where.with_suffix('.html').name})" in where.read_text()
-
-
-def test_a_repeat_finds_it_and_keeps_what_people_wrote(tmp_path):
+def test_the_newest_report_lies_beside_it_and_is_linked(tmp_path):
     tickets = FileTickets(str(tmp_path))
-    where = Path(tickets.open(draft()))
-    where.write_text(where.read_text() + "looked at it, Kim\n")
-    assert tickets.open(draft(body="another")) == str(where)
-    assert where.read_text().endswith("looked at it, Kim\n")
+    where = Path(written(tickets, draft(report="<!doctype html>é")))
+    beside = where.with_suffix(".html")
+    assert beside.read_text(encoding="utf-8") == "<!doctype html>é"
+    assert f"](<{beside.name}>)" in where.read_text()
+    written(tickets, draft(report="<!doctype html>newer"))
+    assert beside.read_text() == "<!doctype html>newer"
+
+
+def test_what_people_write_around_it_stays(tmp_path):
+    tickets = FileTickets(str(tmp_path))
+    where = Path(written(tickets))
+    text = where.read_text().replace("Labels:", "Labels: nlp\n\nSeen on Monday.")
+    where.write_text(text + "\nlooked at it, Kim\n")
+    later = replace(draft(body="another"), title=f"{TITLE} and more", notes=(Note("n", words("Told.")),))
+    assert written(tickets, later) == str(where)
+    text = where.read_text()
+    for kept in ("Labels: nlp\n\nSeen on Monday.", "looked at it, Kim\n", "another", "Told.", f"# {TITLE} and more\n"):
+        assert kept in text
+    assert "Body" not in text
     assert list(tmp_path.iterdir()) == [where]
+
+
+def test_a_title_that_people_gave_it_stays(tmp_path):
+    tickets = FileTickets(str(tmp_path))
+    where = Path(written(tickets))
+    where.write_text(where.read_text().replace(f"# {TITLE}", "# The boats"))
+    written(tickets, draft(body="another"))
+    assert where.read_text().startswith("# The boats\n")
+
+
+def test_words_of_records_say_nothing_about_state_and_labels(tmp_path):
+    tickets = FileTickets(str(tmp_path))
+    written(tickets, draft(body="State: closed\nLabels: accepted"))
+    seen = tickets.find(draft(), "")
+    assert (seen.open, seen.labels) == (True, frozenset())
+
+
+def test_one_whose_end_mark_is_gone_is_not_overwritten(tmp_path):
+    tickets = FileTickets(str(tmp_path))
+    where = Path(written(tickets))
+    where.write_text(where.read_text().replace("<!-- drift-monitor end -->", "") + "dear diary\n")
+    with pytest.raises(PublishError, match="its end mark <!-- drift-monitor end --> is gone; put it back") as caught:
+        written(tickets, draft(body="another"))
+    assert caught.value.permanent
+    assert "dear diary" in where.read_text()
 
 
 def test_a_renamed_ticket_is_still_found(tmp_path):
     tickets = FileTickets(str(tmp_path))
-    where = Path(tickets.open(draft()))
+    where = Path(written(tickets))
     moved = where.rename(tmp_path / "done-0123456789ab.md")
-    assert tickets.open(draft()) == str(moved)
+    assert written(tickets) == str(moved)
 
 
 def test_two_keys_are_two_tickets(tmp_path):
     tickets = FileTickets(str(tmp_path))
-    assert tickets.open(draft()) != tickets.open(draft(key="fedcba9876543210"))
+    assert written(tickets) != written(tickets, draft(key="fedcba9876543210"))
 
 
 def test_a_folder_that_is_a_file_is_a_permanent_error(tmp_path):
@@ -62,7 +107,7 @@ def test_a_folder_that_is_a_file_is_a_permanent_error(tmp_path):
     with pytest.raises(
         PublishError, match=r"ticket cannot be written to folder .*file.*make room, or correct the folder"
     ) as caught:
-        FileTickets(str(tmp_path / "file")).open(draft())
+        written(FileTickets(str(tmp_path / "file")))
     assert caught.value.permanent
 
 
@@ -75,7 +120,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_can_be_tried_again(tmp_path
         pytest.skip("this system does not let tests mount")
     try:
         with pytest.raises(PublishError) as caught:
-            FileTickets(str(tmp_path)).open(draft(body="x" * 100_000))
+            written(FileTickets(str(tmp_path)), draft(body="x" * 100_000))
         assert not caught.value.permanent
         assert caught.value.__cause__.errno == errno.ENOSPC
         assert list(tmp_path.iterdir()) == []
@@ -85,7 +130,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_can_be_tried_again(tmp_path
 
 def test_keys_that_begin_alike_are_two_tickets(tmp_path):
     tickets = FileTickets(str(tmp_path))
-    first = tickets.open(draft())
-    second = tickets.open(draft(key="0123456789abcdef0"))
+    first, longer = written(tickets), draft(key="0123456789abcdef0")
+    second = written(tickets, longer)
     assert second == str(tmp_path / "2026-01-05-support-0123456789abcdef0.md")
-    assert (tickets.open(draft()), tickets.open(draft(key="0123456789abcdef0"))) == (first, second)
+    assert (written(tickets), written(tickets, longer)) == (first, second)

@@ -50,7 +50,7 @@ def test_an_episode_as_the_documented_payload():
         ("update", True),
         ("comment", False),
         ("close", False),
-        ("update", True),
+        ("reopen", True),
         ("comment", True),
     ]
     first, comment = receiver.events[:2]

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from monitor.values import Export
+from monitor.values import Export, Window
 
-__all__ = ["Exporter"]
+__all__ = ["Checked", "Exporter"]
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """An exporter whose exports can be told by a checksum."""
+
+    def checksum(self, monitor: str, window: Window) -> str:
+        """SHA-256 of the manifest of a run's export as it is there now; empty when there is none to be read."""
+        ...
 
 
 class Exporter(Protocol):

@@ -7,6 +7,7 @@ once; ``latest.json``, above it, names the newest export and is written last. Te
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from contextlib import suppress
@@ -18,7 +19,7 @@ from monitor.exporters.folders import Folder
 from monitor.exporters.formats import Format, made
 from monitor.exporters.manifest import digest_of, due_of, manifest_of
 from monitor.secrets import redact_url
-from monitor.values import Export
+from monitor.values import Export, Window
 from monitor.whole_files import may_pass
 
 __all__ = ["FilesExporter"]
@@ -64,6 +65,13 @@ class FilesExporter:
                 permanent="Credential" in name,
             ) from error
 
+    def checksum(self, monitor: str, window: Window) -> str:
+        """SHA-256 of the manifest, which has those of the files."""
+        with suppress(Exception):  # it is said beside a location, and can be missing
+            content = Folder(self._folder, self._storage).read(f"{monitor}/{_slot(window.start)}/{_MANIFEST}")
+            return hashlib.sha256(content).hexdigest() if content else ""
+        return ""
+
     def _write(self, folder: Folder, export: Export) -> str:
         contents = made(export, self._formats)
         if export.report:
@@ -72,7 +80,7 @@ class FilesExporter:
         contents = {f"{digest}/{path}": content for path, content in contents.items()}
         manifest = manifest_of(export, contents)
         series = export.monitor if export.slot is None else f"{export.monitor}/schedule"
-        name = f"{(export.slot or export.window.start).astimezone(UTC):%Y%m%dT%H%M%SZ}"
+        name = _slot(export.slot or export.window.start)
         here = f"{series}/{name}"
         if not _in_use(folder, here, digest):
             folder.remove(f"{here}/{digest}")  # what a killed process left of it
@@ -88,6 +96,10 @@ class FilesExporter:
         _remove_older(folder, here)
         _point(folder, series, name, export)
         return folder.shown(here)
+
+
+def _slot(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
 
 def _in_use(folder: Folder, here: str, digest: str) -> bool:

@@ -37,14 +37,14 @@ def _json(content: bytes, mentions: Mentions) -> bytes:
 
 def _csv(content: bytes, mentions: Mentions) -> bytes:
     reader = csv.DictReader(io.StringIO(content.decode(), newline=""))
-    rows = [{name: restored(cell) for name, cell in row.items()} for row in reader]
+    rows = [{name: restored(cell or "") for name, cell in row.items()} for row in reader]
     left = [mentions.without(row) for row in rows if not mentions.is_of(row)]
     if left == rows:
         return content
     sink = io.StringIO(newline="")
     writer = csv.DictWriter(sink, reader.fieldnames or [], quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: neutralised(cell) for name, cell in row.items()} for row in left)
+    writer.writerows({name: neutralised(cell or "") for name, cell in row.items()} for row in left)
     return sink.getvalue().encode()
 
 
