@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 REFERENCE = 2_000
 BESIDE, OWN = 8, 2
 BESIDE_KINDS = ("5 % uniform", "half of a class, to one")
-SEEDS_OF_CHOICE = 10_000
+SEEDS, SEEDS_OF_CHOICE = 1_000, 10_000
 NOTES = (
     "plain: batch and reference alike",
     "new classes: the reference lacks a fifth of the batch's classes",
@@ -34,7 +34,7 @@ NOTES = (
     "half of a class, to one: one other class at random; to any: each label another class at random; to its like: the class of the nearest mean",
     "right: accepted when clean, refused at 5 %, refused and the spoilt class called bad otherwise; with Clopper and Pearson's 95 % interval",
     "a label counts as wrong when it is not the data set's own, which has errors too: naming one of those counts as a false alarm",
-    "settings were chosen on other seeds than those reported",
+    "settings were chosen on other seeds than those reported; so was the rate by true class, after a first report on a third set of seeds",
     "cleanlab, same probabilities: find_label_issues as shipped, on reference and batch, with the gate's out-of-sample probabilities",
     "cleanlab, own cross-validation: CleanLearning as shipped, with its logistic regression on the vectors",
     "models that do not depend on a batch's labels are fitted once a repetition, on the same folds",
@@ -55,7 +55,7 @@ class Scene:
 SCENES = (
     Scene("banking77", "plain", 200, 10, 30),
     Scene("banking77", "plain", 500, 20, 30),
-    Scene("banking77", "plain", 2_000, 77, 12),
+    Scene("banking77", "plain", 2_000, 77, 20),
     Scene("banking77", "new classes", 500, 20, 12),
     Scene("banking77", "new wording", 500, 20, 12),
     Scene("clinc150", "plain", 500, 20, 30),
@@ -361,7 +361,7 @@ def main() -> None:
         if small
         else SCENES
     )
-    first, few = SEEDS_OF_CHOICE if asked.choose else 0, 3 if small else 15
+    first, few = SEEDS_OF_CHOICE if asked.choose else SEEDS, 3 if small else 15
     jobs: list[tuple[str, Callable[[], Any]]] = [
         (f"scene-{i}", partial(of_scene, scene, first, None if asked.choose else asked.peers))
         for i, scene in enumerate(scenes)

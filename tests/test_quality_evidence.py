@@ -53,7 +53,9 @@ def test_the_posterior_holds_the_true_count_as_often_as_it_says():
         _, right, otherwise = likelihoods(logits, given, 1.0)
         groups = given % 5
         nobody = np.full(len(given), np.nan)
-        draws = drawn(right, otherwise, groups, (np.zeros(len(given)), 0.2), nobody, np.random.default_rng(seed))
+        draws = drawn(
+            right, otherwise, groups, (groups + 1) % 5, (np.zeros(len(given)), 0.2), nobody, np.random.default_rng(seed)
+        )
         low, high = np.quantile(draws.weights.sum(axis=1), [0.05, 0.95])
         covered += low <= wrong.sum() <= high
     assert covered / rounds == pytest.approx(0.9, abs=0.12)
@@ -63,7 +65,9 @@ def test_what_a_person_found_is_certain_and_counts_as_it_weighs():
     even = np.full(40, 0.5)
     known = np.full(40, np.nan)
     known[:4] = 0.0, 0.0, 1.0, 0.2
-    draws = drawn(even, even, np.zeros(40, dtype=int), (np.ones(40), 0.2), known, np.random.default_rng(0))
+    draws = drawn(
+        even, even, np.zeros(40, dtype=int), np.ones(40, dtype=int), (np.ones(40), 0.2), known, np.random.default_rng(0)
+    )
     assert draws.wrong[:4].tolist() == pytest.approx([0.0, 0.0, 1.0, 1.0])
     assert np.allclose(draws.weights[:, :4], known[:4])
     assert np.unique(draws.weights[:, 4:]).tolist() == pytest.approx([0.0, 0.2])

@@ -218,7 +218,8 @@ def test_the_only_label_of_a_new_class_waits_for_somebody_to_look():
     which = np.r_[np.repeat(np.arange(CLASSES), EACH), CLASSES]
     new = frozenset({"class 6"})
     found = verdict(batch(names(which), which, new_classes=new))
-    assert [(one.record_id, one.why, one.suggested) for one in found.returned] == [("r120", ("doubtful",), None)]
+    assert [(one.record_id, one.why, one.suggested) for one in found.returned] == [("r120", ("unclear_group",), None)]
+    assert found.verdict == "part"
     again = verdict(batch(names(which), which, new_classes=new, second_look={"r120": "class 6"}))
     assert "r120" in again.accepted
 

@@ -11,7 +11,7 @@ from scipy.special import log_softmax
 from monitor.selection.heads import Head, Labels, fit_head
 from monitor.values import FloatArray, Vectors
 
-__all__ = ["OutOfSample", "Places", "likelihoods", "out_of_sample", "sharpness", "unlearned"]
+__all__ = ["OutOfSample", "Places", "likelihoods", "out_of_sample", "sharpness"]
 
 Places = npt.NDArray[np.int64]
 
@@ -82,13 +82,8 @@ def likelihoods(logits: FloatArray, given: Places, temperature: float) -> tuple[
     chances = np.exp(log_softmax(logits / temperature, axis=1))
     right = chances[np.arange(len(given)), given]
     wrong = (1.0 - right) / max(logits.shape[1] - 1, 1)
-    known = ~unlearned(logits, given)
+    known = logits[np.arange(len(given)), given] > _NEVER
     return chances, np.where(known, right, 1.0), np.where(known, wrong, 1.0)
-
-
-def unlearned(logits: FloatArray, given: Places) -> npt.NDArray[np.bool_]:
-    """Labels of a class that the model which judges them has never seen, (n,): the only one of a new class, say."""
-    return np.asarray(logits[np.arange(len(given)), given] <= _NEVER)
 
 
 def sharpness(logits: FloatArray, given: Places, least: float = 0.0) -> tuple[float, float]:

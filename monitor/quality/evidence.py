@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from monitor.quality.chances import OutOfSample, likelihoods, out_of_sample, sharpness, unlearned
+from monitor.quality.chances import OutOfSample, likelihoods, out_of_sample, sharpness
 from monitor.quality.confident import confident_places, normalised_margin, thresholds
 from monitor.quality.neighbours import nearest_labels
 from monitor.quality.posterior import Draws, drawn
@@ -17,7 +17,7 @@ from monitor.values import Dataset, FloatArray, GateTerms, LabelBatch
 
 __all__ = ["Evidence", "weighed"]
 
-_WRONG = 0.5
+_WRONG, _LEAST_RATIO = 0.5, 3.0
 
 Mask = npt.NDArray[np.bool_]
 
@@ -35,7 +35,7 @@ class Evidence:
     confident   confident learning counts the label as an error, (n,) bool
     out         probable and known errors, (n,) bool
     fixed       labels that a second look has settled, (n,) bool: they enter, corrected where they were wrong
-    unlearned   labels that nothing is known of, (n,) bool
+    unbacked    labels for which nothing speaks but that others of the batch are right, (n,) bool
     nearest     labels of the nearest records, (n, k) object
     draws       which labels are wrong
     """
@@ -50,7 +50,7 @@ class Evidence:
     confident: Mask
     out: Mask
     fixed: Mask
-    unlearned: Mask
+    unbacked: Mask
     nearest: Labels
     draws: Draws
 
@@ -78,14 +78,9 @@ def weighed(
     best = others.argmax(axis=1)
     suggested = np.array(found.classes, dtype=object)[best]
     suggested[[t is not None for t in truth]] = [t for t in truth if t is not None]
-    draws = drawn(
-        (1.0 - floor) * right + floor * wrong,
-        wrong,
-        found.given,
-        (_minor_share(chances, found, terms), terms.minor_weight),
-        _known(said, truth, terms),
-        rng,
-    )
+    severity = _minor_share(chances, found, terms), terms.minor_weight
+    backed = (1.0 - floor) * right + floor * wrong
+    draws = drawn(backed, wrong, found.given, best, severity, _known(said, truth, terms), rng)
     known_wrong = np.array([t is not None and t != s for s, t in zip(said, truth, strict=True)], dtype=bool)
     fixed = np.array([record in batch.second_look for record in ids], dtype=bool)
     return Evidence(
@@ -99,7 +94,7 @@ def weighed(
         confident=_contradicted(found, chances, usual),
         out=((draws.wrong >= _WRONG) | known_wrong) & ~fixed,
         fixed=fixed,
-        unlearned=unlearned(found.batch, found.given),
+        unbacked=(backed < _LEAST_RATIO * wrong) & ~fixed,
         nearest=nearest_labels(vectors, said, known, trusted, terms.neighbours),
         draws=draws,
     )

@@ -16,7 +16,7 @@ from monitor.values import Estimate, FloatArray, GateTerms
 
 __all__ = ["Group", "Standing", "class_groups", "kept_back", "segment_groups", "stand", "whole_group"]
 
-_MOST_HELD, _MOST_RETURNED = 0.2, 0.5
+_MOST_HELD, _MOST_RETURNED, _MOST_UNBACKED = 0.2, 0.5, 0.5
 _OF_WHAT_IS_ALLOWED = 0.5
 
 Mask = npt.NDArray[np.bool_]
@@ -73,8 +73,8 @@ def stand(group: Group, evidence: Evidence, out: Mask, terms: GateTerms, groups:
     divided among all groups, so that a clean batch of many classes is not refused for the worst of them. The whole batch is bad
     when that rate cannot be shown to be within what is allowed and the error found is above half of it. What a second look has
     settled altogether is never bad. What is not bad enters but for the most doubtful labels, held back until the rest keeps the
-    service level with the confidence asked for; when that is more than a fifth of the group, or more than half of it returns,
-    the group is unclear.
+    service level with the confidence asked for. When that is more than a fifth of the group, when more than half of it returns,
+    or when for more than half nothing speaks but the rest of the batch, the group is unclear.
 
     Parameters
     ----------
@@ -94,6 +94,10 @@ def stand(group: Group, evidence: Evidence, out: Mask, terms: GateTerms, groups:
         bad = above > tail and float(np.median(shares)) > _OF_WHAT_IS_ALLOWED * allowed
     if bad and (group.members & ~evidence.fixed).any():
         return Standing(group, error, "bad", ())
+    unbacked = np.flatnonzero(group.members & evidence.unbacked & ~out)
+    if len(unbacked) > _MOST_UNBACKED * size:
+        order = np.lexsort((unbacked, -evidence.draws.wrong[unbacked]))
+        return Standing(group, error, "unclear", tuple(unbacked[order].tolist()))
     held = _held(np.flatnonzero(group.members & ~out), evidence, allowed, terms.confidence)
     back = len(held) + int((group.members & out).sum())
     unclear = len(held) > max(1, _MOST_HELD * size) or back > max(1, _MOST_RETURNED * size)
@@ -128,17 +132,16 @@ def _above(errors: FloatArray, total: FloatArray, allowed: float) -> float:
 def _held(rows: npt.NDArray[np.intp], evidence: Evidence, allowed: float, confidence: float) -> tuple[int, ...]:
     """The most doubtful of these rows, as few as leave a rest that is shown to keep the service level.
 
-    Labels that nothing is known of are held first. Labels that a person has settled enter corrected.
+    Labels that a person has settled enter corrected.
     """
     draws, fixed = evidence.draws, evidence.fixed
     open_rows = rows[~fixed[rows]]
     sums = draws.weights[:, open_rows].sum(axis=1, dtype=np.float64)
-    doubtful = sorted(open_rows, key=lambda row: (not evidence.unlearned[row], -draws.wrong[row], row))
+    doubtful = sorted(open_rows, key=lambda row: (-draws.wrong[row], row))
     held: list[int] = []
     left = len(rows)
     for row in doubtful:
-        kept = np.quantile(sums, confidence, method="higher") <= allowed * left + 1e-9
-        if kept and not evidence.unlearned[row]:
+        if np.quantile(sums, confidence, method="higher") <= allowed * left + 1e-9:
             break
         sums = sums - draws.weights[:, row]
         left -= 1
