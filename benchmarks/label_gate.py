@@ -34,7 +34,7 @@ NOTES = (
     "half of a class, to one: one other class at random; to any: each label another class at random; to its like: the class of the nearest mean",
     "right: accepted when clean, refused at 5 %, refused and the spoilt class called bad otherwise; with Clopper and Pearson's 95 % interval",
     "a label counts as wrong when it is not the data set's own, which has errors too: naming one of those counts as a false alarm",
-    "settings were chosen on other seeds than those reported; so was the rate by true class, after a first report on a third set of seeds",
+    "settings were chosen on other seeds than those reported; so was the belief by the class that is missed, after a first report on a third set of seeds",
     "cleanlab, same probabilities: find_label_issues as shipped, on reference and batch, with the gate's out-of-sample probabilities",
     "cleanlab, own cross-validation: CleanLearning as shipped, with its logistic regression on the vectors",
     "models that do not depend on a batch's labels are fitted once a repetition, on the same folds",
