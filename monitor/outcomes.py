@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from monitor.store import Store
 from monitor.values import Decision, Deployment, Estimate, Outcome
@@ -27,9 +27,21 @@ def outcome_of(store: Store, deployment: Deployment, junk: Collection[str] = ())
     later = [(window, Decision(state)) for window, state in store.states(name, live, last)]
     checked = [one for one in store.checked(name) if first <= one.at < last]
     former = next((one.live_at for one in every if one.live_at < live), None)
-    labels = store.labels_given(name, former, live)
+    labels = _learnt(store, deployment, every) or store.labels_given(name, former, live)
     verification = None if deployment.verification is None else store.verification(deployment.verification)
     return outcome(deployment, every, [*earlier, *later], checked, labels, verification, junk)
+
+
+def _learnt(store: Store, deployment: Deployment, every: Sequence[Deployment]) -> int:
+    """Labels that the model's training set has and that of the model before had not; 0 where nobody said what it learnt from."""
+    if deployment.dataset_version is None:
+        return 0
+    former = (one.dataset_version for one in every if one.live_at < deployment.live_at and one.dataset_version)
+    first = next(former, 1)
+    versions = (
+        one for one in store.training_sets(deployment.monitor) if first < one.version <= deployment.dataset_version
+    )
+    return sum(one.added + one.relabelled for one in versions)
 
 
 def production_accuracy(store: Store, monitor: str, junk: Collection[str] = ()) -> tuple[Estimate | None, int]:

@@ -6,13 +6,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 from episode import play, reference
-from run_examples import deployment, verification
+from run_examples import deployment, verification, week
 from shop import open_shop
 
+from monitor.outcomes import outcome_of
 from monitor.publish import publish_pending
 from monitor.remarks import about_labels, about_model, about_verification, proof, remark
 from monitor.report.verified import outcome_sentences, verification_sentences
 from monitor.tickets.file import FileTickets
+from monitor.values import TrainingSet
 
 
 def test_the_ticket_ends_with_the_proof(tmp_path):
@@ -63,6 +65,17 @@ def test_the_ticket_ends_with_the_proof(tmp_path):
 
 
 def outcome_sentences_of(store):
-    from monitor.outcomes import outcome_of  # noqa: PLC0415
-
     return outcome_sentences(outcome_of(store, store.deployments("support")[0]))
+
+
+def test_labels_used_are_those_of_the_training_set_it_learnt_from(store, monkeypatch):
+    store.register_monitor("support", settings="s", period=timedelta(days=7), now=week(0).start)
+    sets = [
+        TrainingSet("support", n, week(0).start, None, n, "f", 700, {}, added=10 * n, relabelled=1) for n in (1, 2, 3)
+    ]
+    monkeypatch.setattr(type(store), "training_sets", lambda self, monitor: sets)
+    for version, number in ((2, 1), (3, 2)):
+        at = week(number).start
+        store.declare_live(replace(deployment(f"v{version}"), live_at=at, declared_at=at, dataset_version=version))
+    newest, first = store.deployments("support")
+    assert (outcome_of(store, newest).labels, outcome_of(store, first).labels) == (31, 21)
