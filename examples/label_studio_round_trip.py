@@ -65,7 +65,7 @@ def _again(message: Message, weeks: int) -> Message:
     return replace(message, id=f"again-{message.id}", observed_at=message.observed_at + timedelta(weeks=weeks))
 
 
-_CALM = 3
+_CALM = 6
 _WAVE = (0.0, 0.0, 0.0, 0.3, 0.3, 0.05, 0.05, 0.05, 0.05)
 """Share of messages of the new classes, week by week."""
 _A_WEEK, _KNOWN, _TAUGHT = 140, 25, 24
