@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from monitor.desk import Desk, Monitor
+from monitor.desk import Desk, Monitor, Stopped
 from monitor.episodes import episode_start, ticket_wish
-from monitor.errors import PublishError
+from monitor.errors import PublishError, StoreError
 from monitor.exporting import ask_scheduled, export_of, write_export
 from monitor.logs import fields, unforeseen
 from monitor.news import news
@@ -137,6 +137,8 @@ def _send(due: AnyDue, send: Callable[[], str] | None, desk: Desk) -> bool:
     desk.step("send")
     try:
         location = (send or partial(_no_destination, due.destination))()
+    except (Stopped, StoreError):
+        raise
     except PublishError as error:
         return _not_sent(due, str(error), desk, permanent=error.permanent, after=error.retry_after)
     except Exception as error:  # noqa: BLE001 - a bug in one destination must not hold up the others

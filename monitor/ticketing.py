@@ -104,7 +104,8 @@ def _draft(monitor: Monitor, due: Due[TicketWish], run: Run, desk: Desk, shown: 
         window=Window(wish.since, wish.since + (run.window.end - run.window.start)),
         open=wish.open,
         notes=tuple(Note(said.key, _comment(said), said.lasting) for said in wish.notes),
-        report=report_or_none(desk.store, run),
+        # It names what is new in words of records.
+        report="" if monitor.texts_for("tickets", due.destination) == "ids" else report_or_none(desk.store, run),
     )
 
 
@@ -124,7 +125,7 @@ def _body(monitor: Monitor, wish: TicketWish, run: Run, desk: Desk, shown: Calla
         proof=_proof(monitor, wish, desk),
         allowed=monitor.allowed,
     )
-    return ticket_document(run, monitor.load_reference(), episode, shown)
+    return ticket_document(run, episode, shown)
 
 
 def _checksum(monitor: Monitor, export: Delivery) -> str:

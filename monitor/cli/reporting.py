@@ -10,7 +10,6 @@ import typer
 
 from monitor.cli.console import DEFAULT_CONFIG, ConfigOption, MonitorOption, open_current_store, settings_of, stdout
 from monitor.cli.reading import WindowOption, find_run
-from monitor.cli.reference import load_reference
 from monitor.documents.markdown import escaped, markdown
 from monitor.errors import ConfigError
 from monitor.report import Episode, ticket_document, ticket_title
@@ -70,9 +69,8 @@ def report(
 def _markdown(settings: Settings, store: Store, run: Run) -> str:
     if run.reference_version is None or run.decision is None:
         raise ConfigError(f"the run of {run.window} has nothing to report: {run.error or run.status}")
-    reference = load_reference(settings, store, run.monitor, run.reference_version)
     title = ticket_title(run.monitor, run.decision, run.window.start.date().isoformat())
-    body = ticket_document(run, reference, Episode(since=run.window.start.isoformat()))
+    body = ticket_document(run, Episode(since=run.window.start.isoformat()))
     return f"# {escaped(title)}\n\n{markdown(body)}"
 
 

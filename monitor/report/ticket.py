@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from monitor.redaction import redacted
-from monitor.report.numbers import moment, percent
+from monitor.report.numbers import percent
 from monitor.report.words import expected_lines
 from monitor.values import (
     Bullets,
@@ -18,7 +18,6 @@ from monitor.values import (
     Measurement,
     Paragraph,
     Preformatted,
-    Reference,
     Run,
     Span,
     State,
@@ -70,9 +69,7 @@ def ticket_title(monitor: str, decision: Decision, since: str) -> str:
     return f"{monitor}: {what} drift since {since}"
 
 
-def ticket_document(
-    run: Run, reference: Reference, episode: Episode, shown: Callable[[str], str] = redacted
-) -> Document:
+def ticket_document(run: Run, episode: Episode, shown: Callable[[str], str] = redacted) -> Document:
     """The body of a ticket about a drifted run; ``shown`` says what of a production text may stand in it."""
     decision = run.decision or Decision(State.FAILED)
     return (
@@ -86,7 +83,7 @@ def ticket_document(
         *_origin(decision, shown),
         *_labelling(run, episode, shown),
         *_next(run),
-        *_computed(run, reference),
+        *_computed(run),
     )
 
 
@@ -287,19 +284,15 @@ def _next(run: Run) -> Document:
     )
 
 
-def _computed(run: Run, reference: Reference) -> Document:
+def _computed(run: Run) -> Document:
     detectors = ", ".join(dict.fromkeys(m.detector for m in run.measurements))
-    rows = f"{len(reference.train)} training and {len(reference.protected)} protected records"
     return (
         Heading("How this was computed"),
         _names(
             [
                 ("Compared", f"by {detectors}; effects with 95 % intervals, p-values by permutation of whole blocks"),
-                (
-                    "Reference",
-                    f"version {reference.version} of {moment(reference.created_at)}, {rows}, {reference.fingerprint[:12]}",
-                ),
-                ("Embedder", reference.embedder),
+                ("Reference", f"version {run.reference_version}, {run.reference_fingerprint[:12]}"),
+                ("Embedder", run.embedder),
                 ("Settings", run.settings[:12]),
                 ("Run", run.id),
             ]
