@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from monitor.store import Store
-from monitor.values import Decision, Deployment, Estimate, Outcome
+from monitor.values import Decision, Deployment, Estimate, Outcome, Window
 from monitor.verification import outcome, running_accuracy
 from monitor.verification.accuracy import newest_windows
 from monitor.verification.outcome import span_of
@@ -18,13 +18,23 @@ RUNNING = 12
 _BEFORE = 1_000
 
 
-def outcome_of(store: Store, deployment: Deployment, junk: Collection[str] = ()) -> Outcome:
-    """What became of the last drift before this model went live; see :func:`monitor.verification.outcome.outcome`."""
+def outcome_of(
+    store: Store,
+    deployment: Deployment,
+    junk: Collection[str] = (),
+    newest: tuple[Window, Decision] | None = None,
+) -> Outcome:
+    """What became of the last drift before this model went live; see :func:`monitor.verification.outcome.outcome`.
+
+    ``newest`` is a verdict that is not saved yet.
+    """
     name, live = deployment.monitor, deployment.live_at
     every = store.deployments(name)
     first, last = span_of(deployment, every)
     earlier = [one for one in store.history(name, before=live, limit=_BEFORE) if one[0].start >= first]
     later = [(window, Decision(state)) for window, state in store.states(name, live, last)]
+    if newest is not None and live <= newest[0].start < last:
+        later = [one for one in later if one[0] != newest[0]] + [newest]
     checked = [one for one in store.checked(name) if first <= one.at < last]
     former = next((one.live_at for one in every if one.live_at < live), None)
     labels = _learnt(store, deployment, every) or store.labels_given(name, former, live)

@@ -60,7 +60,8 @@ def _tickets(
         return ()
     newest = next(iter(desk.store.living(run.monitor, limit=1)), None)
     told = desk.store.run_by_id(newest.told_run) if newest is not None else None
-    brought = proof(desk.store, newest, monitor.junk) if newest is not None else ()
+    now = None if run.decision is None else (run.window, run.decision)
+    brought = proof(desk.store, newest, monitor.junk, now) if newest is not None else ()
     wanted = ticket_wish(run, newest, told, history, reopen=monitor.reopen, silent=silent, proof=brought)
     return [(destination, wanted) for destination in monitor.tickets] if wanted is not None else ()
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from monitor.outcomes import outcome_of
 from monitor.report.verified import outcome_sentences, verification_sentences
 from monitor.store import Store
-from monitor.values import Deployment, Living, Said, Verification
+from monitor.values import Decision, Deployment, Living, Said, Verification, Window
 
 __all__ = ["about_labels", "about_model", "about_verification", "proof", "remark"]
 
@@ -48,11 +48,13 @@ def about_model(found: Deployment) -> list[str]:
     return [f"Model {found.model} is live since {live}. Later windows tell whether the drift is over."]
 
 
-def proof(store: Store, episode: Living, junk: Collection[str]) -> list[str]:
-    """What was done about this drift and what it brought, as far as it is known by now."""
+def proof(
+    store: Store, episode: Living, junk: Collection[str], newest: tuple[Window, Decision] | None = None
+) -> list[str]:
+    """What was done about this drift and what it brought, as far as it is known by now; ``newest`` is a verdict not saved yet."""
     deployment = next(iter(store.deployments(episode.monitor)), None)
     if deployment is not None and deployment.live_at >= episode.since:
-        return outcome_sentences(outcome_of(store, deployment, junk))
+        return outcome_sentences(outcome_of(store, deployment, junk, newest))
     verification = next(iter(store.verifications(episode.monitor, limit=1)), None)
     if verification is not None and verification.made_at >= episode.since:
         return about_verification(verification)

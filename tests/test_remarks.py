@@ -9,6 +9,7 @@ from episode import play, reference
 from run_examples import deployment, verification, week
 from shop import open_shop
 
+from monitor.documents.markdown import escaped
 from monitor.outcomes import outcome_of
 from monitor.publish import publish_pending
 from monitor.remarks import about_labels, about_model, about_verification, proof, remark
@@ -57,8 +58,10 @@ def test_the_ticket_ends_with_the_proof(tmp_path):
     assert told[0] == outcome_sentences_of(store)[0]
     last = path.read_text().rpartition("<!-- drift-monitor note ")[2]
     assert "The drift is over" in last
+    assert any("and the drift was over by" in sentence for sentence in told)
     for sentence in told:
-        assert sentence.split(" of ")[0][:30] in last
+        # The verdict that ended it counts, though it was saved with the comment.
+        assert escaped(sentence) in last
     later = store.now() + timedelta(days=400)
     assert not remark(store, "support", "again", ["Too late."], later), "a drift of long ago is told nothing"
     store.close()
