@@ -69,8 +69,7 @@ def test_a_service_is_told_the_whole_episode_once(tracker, tmp_path):
 
 
 def tracked(folder, database_url, tracker):
-    """Settings of a shop with tickets in GitHub."""
-    (folder / "token").write_text(TOKEN)
+    """Settings of a shop with tickets in GitHub; the token lies in a file."""
     part = {"kind": "github", "repository": "acme/robots", "token_file": f"{folder}/token", "url": tracker.url}
     return raw_settings(folder, database_url, tickets=[part], exports=[])
 
@@ -88,6 +87,7 @@ def publish(folder, database_url, url, barrier, number, results):
 def test_ten_publishers_at_once_open_one_ticket(tmp_path, database_url):
     with GitHub() as github:
         github.clock = FIRST + 30 * DAY
+        (tmp_path / "token").write_text(TOKEN)
         _, store, monitor = open_shop(tmp_path, database_url, **_only(tracked(tmp_path, database_url, github)))
         run_window(monitor, window(2), desk(store))
         sent = in_processes(10, publish, tmp_path, database_url, github.url)
@@ -107,6 +107,7 @@ def test_killed_between_opening_and_marking(tmp_path, deadly):
     database_url = f"sqlite:///{tmp_path}/monitor.db"
     with GitHub() as github:
         github.clock = FIRST + 30 * DAY
+        (tmp_path / "token").write_text(TOKEN)
         _, store, monitor = open_shop(tmp_path, database_url, **_only(tracked(tmp_path, database_url, github)))
         run_window(monitor, window(2), desk(store))
         command = [sys.executable, str(WORKER), str(tmp_path), database_url, github.url, deadly]

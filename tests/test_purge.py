@@ -298,7 +298,7 @@ def bucket():
     server.start()
     host, port = server.get_host_and_port()
     storage = {"endpoint_url": f"http://{host}:{port}", "key": "key", "secret": "hunter2"}
-    fsspec.filesystem("s3", **storage).mkdir("exports")
+    fsspec.filesystem("s3", **storage).mkdir("purged")
     yield storage
     server.stop()
 
@@ -306,7 +306,7 @@ def bucket():
 @pytest.mark.parametrize("kind", ["memory", "s3"])
 def test_exports_in_an_object_store_are_purged_too(tmp_path, kind, request):
     storage = {} if kind == "memory" else request.getfixturevalue("bucket")
-    root = f"exports/{tmp_path.name}"
+    root = f"purged/{tmp_path.name}"
     url = f"{kind}://{root}"
     both = (candidate(1, record_id=WHO, text=WORDS), candidate(2))
     FilesExporter(url, ["parquet", "jsonl", "csv"], storage).write(Export("k", "shop", "run", window(0), both, 1))

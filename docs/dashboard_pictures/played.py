@@ -26,7 +26,8 @@ from monitor.metrics import StoreCollector
 from monitor.past import Memory
 from monitor.pipeline import publish_pending, run_window
 from monitor.store import Store
-from monitor.values import Calibration
+from monitor.values import Calibration, Deployment
+from monitor.verifying import Predictions, known_records, verify
 from monitor.wiring import build_reference, labelled_sample, open_shelf, open_store, terms_of, wire
 
 __all__ = ["STEP", "UNTIL", "played"]
@@ -85,6 +86,10 @@ class _Desk(Play):
     def label(self) -> list[Any]:
         return self._label()
 
+    def known(self, added: list[Any]) -> list[str]:
+        """Ids of what the model learnt from, in its order."""
+        return [message.id for message in (*self._training, *added) if message.intent]
+
 
 def _channel(record: str, source: str) -> str:
     return "voice" if source == VOICE else ("web", "app", "mail")[int(record[-2:], 16) % 3]
@@ -108,8 +113,10 @@ def played(folder: Path) -> History:
                 labels = {message.id: str(message.intent) for message in added}
                 for one in settings.monitors:
                     store.import_labels(one.name, labels, by="support team", now=window_of(week - 1).end)
+                model = desk.learn(added)
+                _prove(settings, store, desk.known(added), model, at=window_of(week).start)
                 _new_reference(settings, store, settings.monitors[0], at=window_of(week).start, labels=True)
-                desk.write(range(relearnt, len(WEEKS)), desk.learn(added))
+                desk.write(range(relearnt, len(WEEKS)), model)
             if week == OUTAGE:
                 shutil.rmtree(folder / "demo" / "mirror")
             _run(wired, store, week, history, terms_of(settings))
@@ -124,6 +131,25 @@ def _new_reference(settings: Any, store: Store, one: Any, *, at: datetime, label
     entry = open_shelf(settings).save(reference)
     store.register_reference(one.name, entry.version, entry.fingerprint, entry.uri, entry.created_at)
     store.use_reference(one.name, entry.version)
+
+
+def _prove(settings: Any, store: Store, learnt: list[str], model: Any, *, at: datetime) -> None:
+    """Hold the model against the one before it, by what each says of records that it has not seen, and put it live."""
+    one = settings.monitors[0]
+    reference = open_shelf(settings).load(one.name, 1)
+    runs = [run for run in reversed(store.runs(one.name)) if run.candidates]
+    known = known_records(reference, runs, one.selection.junk)
+    protected = zip(reference.protected.ids, reference.protected.column("predicted"), strict=True)
+    old = {**dict(protected), **{c.record_id: c.predicted for run in runs for c in run.candidates}}
+    unseen = dict(zip(learnt, model.held_out_predictions(), strict=True))
+    texts = {c.record_id: str(c.text) for run in runs for c in run.candidates if c.record_id not in unseen}
+    served = {record: said for record, (said, _) in zip(texts, model.predict(list(texts.values())), strict=True)}
+    new = {record: unseen.get(record) or served.get(record) for record in old}
+    both = Predictions("desk", old, {}), Predictions("desk-2", new, {})
+    budget = one.selection.negative_flips
+    found = verify(reference, runs, known, both, budget=budget, made_at=at - LATE, trained_on=())
+    store.save_verification(found)
+    store.declare_live(Deployment(one.name, "desk-2", at, "support team", at, found.id, reference.version))
 
 
 def _run(wired: dict[str, Any], store: Store, week: int, history: History, terms: Any) -> None:
