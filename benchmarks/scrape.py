@@ -27,13 +27,13 @@ from monitor.values import (
     Candidate,
     Counts,
     Decision,
-    Draft,
     Export,
     Measurement,
     MonitorTerms,
     Run,
     RunStatus,
     State,
+    TicketWish,
     Window,
 )
 
@@ -79,9 +79,9 @@ def fill(store: Store, day: int, rng: np.random.Generator, count: int = MONITORS
             candidates=tuple(Candidate(rank, f"r{rank}", "drift_cover", 0.5, 0.1, 0.01, None, (), "Because.", 0, "text", window.start, "intent 1", 0.5) for rank in range(50)),
             seconds={"sample": 1.0, "embed": 20.0, "detect": 2.0},
         )  # fmt: skip
-        draft = Draft(f"{name}-{day}", name, "It drifted", "body", window)
+        wish = TicketWish(f"{name}-{day}", name, "It drifted", window.start, run.id)
         export = Export(f"{name}-{day}", name, run.id, window, run.candidates, 1, None)
-        store.save(claim, run, tickets={"file": draft}, exports={"files": export})
+        store.save(claim, run, tickets=[("file", wish)], exports={"files": export})
 
 
 def scrapes(client: TestClient, count: int) -> tuple[list[float], str]:

@@ -182,7 +182,6 @@ def s3():
 
 def test_a_bucket(s3):
     store = fsspec.filesystem("s3", **s3)
-    store.mkdir("exports")
     exporter = FilesExporter("s3://exports/weekly", ["parquet", "csv"], storage=s3)
     where = exporter.write(export())
     assert where == "s3://exports/weekly/support/20260105T000000Z"
