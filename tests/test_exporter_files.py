@@ -176,7 +176,9 @@ def s3():
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
-    yield {"key": "testing", "secret": "s3cr3t-key", "client_kwargs": {"endpoint_url": f"http://{host}:{port}"}}
+    storage = {"key": "testing", "secret": "s3cr3t-key", "client_kwargs": {"endpoint_url": f"http://{host}:{port}"}}
+    fsspec.filesystem("s3", **storage).mkdir("exports")
+    yield storage
     server.stop()
 
 
