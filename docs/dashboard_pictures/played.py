@@ -143,8 +143,9 @@ def _prove(settings: Any, store: Store, learnt: list[str], model: Any, *, at: da
     old = {**dict(protected), **{c.record_id: c.predicted for run in runs for c in run.candidates}}
     unseen = dict(zip(learnt, model.held_out_predictions(), strict=True))
     texts = {c.record_id: str(c.text) for run in runs for c in run.candidates if c.record_id not in unseen}
-    served = {record: said for record, (said, _) in zip(texts, model.predict(list(texts.values())), strict=True)}
-    new = {record: unseen.get(record) or served.get(record) for record in old}
+    served = model.predict(list(texts.values())) if texts else []
+    new = {**unseen, **{record: said for record, (said, _) in zip(texts, served, strict=True)}}
+    new = {record: new[record] for record in old if record in new}
     both = Predictions("desk", old, {}), Predictions("desk-2", new, {})
     budget = one.selection.negative_flips
     found = verify(reference, runs, known, both, budget=budget, made_at=at - LATE, trained_on=())
