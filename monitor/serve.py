@@ -200,10 +200,20 @@ def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
         if schedule:
             _serve_and_run(config, settings, store, worker)
         else:
+            _on_signals(lambda: None)
             uvicorn.Server(config).run()
     finally:
         store.close()
         _log.info("stopped")
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    """The web server raises the signal once more when it is done; what follows must still run, and a wish to stop is no failure."""
+    if threading.current_thread() is not threading.main_thread():
+        # Only the main thread may; whoever started this one hears them.
+        return
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())
 
 
 def _serve_and_run(config: uvicorn.Config, settings: Settings, store: Store, worker: str) -> None:
@@ -211,9 +221,7 @@ def _serve_and_run(config: uvicorn.Config, settings: Settings, store: Store, wor
     service = Service(settings, store, now=store.now, worker=worker)
     scheduler = _scheduler(service, settings, store.now)
     server = _Server(config, service.stop)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # The web server raises the signal once more when it is done; what follows must still run.
-        signal.signal(number, lambda *_: service.stop())
+    _on_signals(service.stop)
     scheduler.start()
     try:
         server.run()

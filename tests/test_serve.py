@@ -28,12 +28,12 @@ from monitor.values import RunStatus, State
 class Running:
     """`drift-monitor serve` on a folder."""
 
-    def __init__(self, folder, port, raw):
+    def __init__(self, folder, port, raw, *words):
         (folder / "drift-monitor.yaml").write_text(yaml.safe_dump(raw))
         self.log = folder / "serve.log"
         self.url = f"http://127.0.0.1:{port}"
         with self.log.open("a") as log:
-            command = [sys.executable, "-m", "monitor", "serve", "-c", str(folder / "drift-monitor.yaml")]
+            command = [sys.executable, "-m", "monitor", "serve", "-c", str(folder / "drift-monitor.yaml"), *words]
             self.process = subprocess.Popen(command, stderr=log, stdout=log)
 
     def wait_for(self, path, holds, seconds=60):
@@ -73,8 +73,8 @@ def query(prometheus, expression, seconds=30):
 def running(tmp_path):
     started = []
 
-    def start(raw, port):
-        started.append(Running(tmp_path, port, raw))
+    def start(raw, port, *words):
+        started.append(Running(tmp_path, port, raw, *words))
         return started[-1]
 
     yield start
@@ -91,6 +91,33 @@ def live_settings(tmp_path):
     raw = raw_settings(tmp_path, schedule={"every": "1d", "delay": f"{days}d"})
     raw["serve"] |= {"port": port, "poll": "1s"}
     return raw, port
+
+
+def test_without_a_schedule_it_shows_what_cron_runs_and_runs_nothing_itself(tmp_path, running):
+    raw, port = live_settings(tmp_path)
+    write_shop(tmp_path)
+    settings = parse(raw)
+    with Store.open(settings.store.url) as store:
+        store.upgrade()
+        build(settings, store)
+    service = running(raw, port, "--no-schedule")
+    # A window is due since long, and the schedule looks every second.
+    service.wait_for("/readyz", lambda r: r.status_code == 200)
+    time.sleep(3)
+    shown = service.wait_for("/metrics", lambda r: "drift_monitor_store_up 1.0" in r.text).text
+    assert "drift_monitor_run_finish_timestamp_seconds{" not in shown
+    config = str(tmp_path / "drift-monitor.yaml")
+    day = f"{window(1).start:%Y-%m-%d}"
+    by_cron = [sys.executable, "-m", "monitor", "run", "--window", day, "-c", config]
+    done = subprocess.run(by_cron, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = service.wait_for(
+        "/metrics", lambda r: 'drift_monitor_run_finish_timestamp_seconds{monitor="shop"}' in r.text
+    )
+    assert 'drift_monitor_runs_total{monitor="shop",status="done"} 1.0' in told.text
+    with Store.open(settings.store.url) as store:
+        assert [run.window for run in store.runs("shop")] == [window(1)]
+    assert service.stop() == 0
 
 
 def test_pages_metrics_prometheus_and_restart(tmp_path, running, prometheus_server, promtool):
