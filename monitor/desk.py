@@ -80,13 +80,14 @@ class Desk:
     """What a run works with besides its monitor: the store, a clock, a name, and who watches.
 
     ``step`` is told the name of each step before it begins; ``progress`` (done, in all) while texts are embedded. Either
-    may raise to stop the run, which then stays claimable.
+    may raise to stop the run, which then stays claimable. ``claimed`` is told of each window that the run was given.
     """
 
     store: Store
     clock: Callable[[], datetime]
     worker: str
     lease: timedelta = timedelta(minutes=15)
+    claimed: Callable[[Claim], None] = lambda claim: None
     step: Callable[[str], None] = lambda name: None
     progress: Callable[[int, int], None] = lambda done, total: None
 

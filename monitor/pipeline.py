@@ -26,11 +26,11 @@ from monitor.publish import publish_pending, wishes
 from monitor.sampling import draw
 from monitor.selection.audit import audited
 from monitor.selection.batch import propose
-from monitor.store import Past
+from monitor.store import Claim, Past
 from monitor.values import Candidate, Cause, Counts, Decision, Measurement, Run, RunStatus, State, Window
 from monitor.windows import seed_of
 
-__all__ = ["Desk", "Monitor", "Stopped", "publish_pending", "run_window"]
+__all__ = ["Desk", "Monitor", "Stopped", "fail_window", "publish_pending", "run_window"]
 
 _log = logging.getLogger("monitor.run")
 
@@ -43,17 +43,9 @@ def run_window(monitor: Monitor, window: Window, desk: Desk, *, retry_failed: bo
     )
     if claim is None:
         return None
+    desk.claimed(claim)
     steps = Steps(desk, claim)
-    run = Run(
-        claim.run_id,
-        monitor.name,
-        window,
-        RunStatus.RUNNING,
-        claim.attempt,
-        desk.worker,
-        desk.clock(),
-        settings=monitor.settings,
-    )
+    run = _begun(monitor, claim, desk)
     try:
         judged, past, picture, masked = _judge(monitor, run, desk, steps)
         run = _saved(monitor, judged, past, picture, desk, steps, masked)
@@ -71,6 +63,27 @@ def run_window(monitor: Monitor, window: Window, desk: Desk, *, retry_failed: bo
     run = replace(run, seconds=dict(steps.seconds))
     _log.log(logging.WARNING if run.status is RunStatus.FAILED else logging.INFO, "run", extra=fields(**_line(run)))
     return run
+
+
+def fail_window(monitor: Monitor, claim: Claim, error: str, desk: Desk) -> Run:
+    """Save the run of a window whose process had to be stopped or died as failed; :class:`ClaimLost` when another has it by now."""
+    run = _failed(_begun(monitor, claim, desk), desk, error)
+    run = _saved(monitor, run, None, None, desk, Steps(desk, claim))
+    _log.warning("run", extra=fields(**_line(run)))
+    return run
+
+
+def _begun(monitor: Monitor, claim: Claim, desk: Desk) -> Run:
+    return Run(
+        claim.run_id,
+        monitor.name,
+        claim.window,
+        RunStatus.RUNNING,
+        claim.attempt,
+        claim.worker,
+        desk.clock(),
+        settings=monitor.settings,
+    )
 
 
 def _saved(

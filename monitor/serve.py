@@ -1,7 +1,7 @@
 """The service: windows on schedule, pages for people, and what machines read: /metrics, /healthz, /readyz.
 
-One scheduler thread runs windows, one at a time; any number of replicas may share a store, the claim decides who runs.
-The pages only read the store. SIGTERM stops the run that is under way at its next step and gives its claim back.
+Windows run in child processes, see :mod:`monitor.fleet`; any number of replicas may share a store, the claim decides who runs.
+The pages only read the store. SIGTERM stops the runs that are under way at their next step and gives their claims back.
 """
 
 from __future__ import annotations
@@ -11,12 +11,9 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
 from types import FrameType
 
 import uvicorn
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -26,115 +23,32 @@ from starlette.routing import Route
 
 from monitor.door import Door, check_certificate, users_of
 from monitor.errors import MonitorError
-from monitor.logs import fields, unforeseen
+from monitor.fleet import Conductor
+from monitor.logs import fields
 from monitor.metrics import Exposition, StoreCollector
 from monitor.page_routes import PROBLEMS, pages
-from monitor.pipeline import Desk, Monitor, Stopped, publish_pending, run_window
-from monitor.push import push_metrics
-from monitor.retention import EVERY, forget_in_time
-from monitor.settings import MonitorSettings, Settings
+from monitor.settings import Settings
 from monitor.store import Store
-from monitor.values import MonitorTerms, RunStatus, Window
-from monitor.windows import due_windows
-from monitor.wiring import open_store, terms_of, wire
+from monitor.values import MonitorTerms
+from monitor.wiring import open_store, terms_of
 
-__all__ = ["Service", "application", "serve"]
+__all__ = ["application", "serve"]
 
 _log = logging.getLogger("monitor.serve")
-_FIRST_RETRY = timedelta(minutes=1)
-_LONGEST_RETRY = timedelta(hours=1)
 
 
-class Service:
-    """Looks for windows that are due and runs them; ``stop`` ends it between two steps."""
+def application(
+    store: Store,
+    terms: Mapping[str, MonitorTerms],
+    users: Sequence[bytes] = (),
+    *,
+    scheduling: Callable[[], bool] = lambda: True,
+) -> Starlette:
+    """The ASGI app. It never touches a source, a model or a ticket.
 
-    def __init__(self, settings: Settings, store: Store, *, now: Callable[[], datetime], worker: str) -> None:
-        self._settings = settings
-        self._store = store
-        self._now = now
-        self._stopping = threading.Event()
-        self._forget_at = now()
-        for one in settings.monitors:
-            store.register_monitor(one.name, settings=one.fingerprint(), period=one.schedule.tiling.length, now=now())
-        self.wired: dict[str, Monitor] = {one.name: wire(settings, one, store) for one in settings.monitors}
-        self._desk = Desk(store, now, worker, settings.serve.lease, step=self._step, progress=self._progress)
-
-    def _step(self, name: str) -> None:
-        if self._stopping.is_set() and name != "save":
-            raise Stopped(name)
-
-    def _progress(self, done: int, total: int) -> None:
-        self._step("embed")
-
-    def stop(self) -> None:
-        """Ask the run that is under way to end at its next step; what is being saved is saved."""
-        self._stopping.set()
-
-    def tick(self, one: MonitorSettings) -> None:
-        """Run the windows of one monitor that are due, then send what waits; a failure is logged and tried again next time."""
-        try:
-            self._run_due(one)
-            if not self._stopping.is_set():
-                publish_pending(self.wired, self._desk)
-                push_metrics(self._settings, self._store)
-                self._forget()
-        except Stopped as stop:
-            _log.info("run stopped", extra=fields(monitor=one.name, before=stop.step))
-        except MonitorError as error:
-            _log.error("tick failed", extra=fields(monitor=one.name, error=str(error)))
-        except Exception as error:  # noqa: BLE001 - the scheduler would log its message, which may quote a record
-            _log.error("tick failed", extra=fields(monitor=one.name, error=unforeseen(error, _log)))
-
-    def _forget(self) -> None:
-        if self._settings.privacy.retention is None or self._now() < self._forget_at:
-            return
-        self._forget_at = self._now() + EVERY
-        forget_in_time(self._settings, self._store, self._now())
-
-    def _run_due(self, one: MonitorSettings) -> None:
-        schedule = one.schedule
-        watermark = self._store.watermark(one.name)
-        due = due_windows(self._now(), schedule.tiling, schedule.delay, watermark, schedule.catch_up)
-        if due.skipped:
-            _log.warning(
-                "windows skipped",
-                extra=fields(monitor=one.name, windows=due.skipped, since=due.skipped_from, catch_up=schedule.catch_up),
-            )
-        for window in sorted({*due.windows, *self._store.unfinished(one.name, self._now())}):
-            if self._stopping.is_set():
-                return
-            if self._may_run(one.name, window):
-                run_window(self.wired[one.name], window, self._desk, retry_failed=True)
-
-    def _may_run(self, name: str, window: Window) -> bool:
-        """Whether the window is new, or long enough ago since it failed: 1 minute, then twice as long each time."""
-        last = self._store.run(name, window.start)
-        if last is None or last.status is not RunStatus.FAILED or last.finished_at is None:
-            return True
-        wait = min(_FIRST_RETRY * (1 << min(last.attempt - 1, 10)), _LONGEST_RETRY)
-        return self._now() >= last.finished_at + wait
-
-
-def _scheduler(service: Service, settings: Settings, now: Callable[[], datetime]) -> BackgroundScheduler:
-    """Memory job store and one thread: what is due is found in the store, so a trigger that was missed loses nothing."""
-    scheduler = BackgroundScheduler(executors={"default": ThreadPoolExecutor(1)}, timezone="UTC")
-    for one in settings.monitors:
-        scheduler.add_job(
-            service.tick,
-            "interval",
-            seconds=max(settings.serve.poll.total_seconds(), 1),
-            args=[one],
-            id=one.name,
-            next_run_time=now(),
-            max_instances=1,
-            coalesce=True,
-            misfire_grace_time=None,
-        )
-    return scheduler
-
-
-def application(store: Store, terms: Mapping[str, MonitorTerms], users: Sequence[bytes] = ()) -> Starlette:
-    """The ASGI app. It never touches a source, a model or a ticket; ``users`` as of :func:`monitor.door.users_of`."""
+    users       as of :func:`monitor.door.users_of`
+    scheduling  whether windows are still being run; where they are not, ``/healthz`` says so and a supervisor can start anew
+    """
     exposition = Exposition(StoreCollector(store, terms=terms))
 
     def metrics(request: Request) -> Response:
@@ -142,6 +56,8 @@ def application(store: Store, terms: Mapping[str, MonitorTerms], users: Sequence
         return Response(body, headers={"Content-Type": content_type})
 
     def healthz(request: Request) -> Response:
+        if not scheduling():
+            return PlainTextResponse("the scheduler has ended; start the service again\n", status_code=503)
         return PlainTextResponse("alive\n")
 
     def readyz(request: Request) -> Response:
@@ -183,8 +99,10 @@ def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
         check_certificate(of.tls_certificate, of.tls_key)
     store = open_store(settings)
     store.upgrade()
+    conductor = Conductor(settings, store, worker=worker) if schedule else None
+    thread = threading.Thread(target=conductor.run, name="conductor") if conductor is not None else None
     config = uvicorn.Config(
-        application(store, terms_of(settings), users),
+        application(store, terms_of(settings), users, scheduling=lambda: thread is None or thread.is_alive()),
         host=of.host,
         port=of.port,
         ssl_certfile=of.tls_certificate,
@@ -194,15 +112,18 @@ def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
         access_log=False,
         timeout_graceful_shutdown=10,
     )
-    told = fields(host=of.host, port=of.port, monitors=len(settings.monitors))
-    _log.info("serving", extra=told)
+    _log.info("serving", extra=fields(host=of.host, port=of.port, monitors=len(settings.monitors)))
+    stop = conductor.stop if conductor is not None else lambda: None
+    _on_signals(stop)
     try:
-        if schedule:
-            _serve_and_run(config, settings, store, worker)
-        else:
-            _on_signals(lambda: None)
-            uvicorn.Server(config).run()
+        if thread is not None:
+            thread.start()
+        _Server(config, stop).run()
     finally:
+        if thread is not None:
+            # Runs under way end at their next step, and their claims are given back.
+            stop()
+            thread.join()
         store.close()
         _log.info("stopped")
 
@@ -214,18 +135,3 @@ def _on_signals(stop: Callable[[], None]) -> None:
         return
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop())
-
-
-def _serve_and_run(config: uvicorn.Config, settings: Settings, store: Store, worker: str) -> None:
-    # The database's clock: leases are compared between replicas.
-    service = Service(settings, store, now=store.now, worker=worker)
-    scheduler = _scheduler(service, settings, store.now)
-    server = _Server(config, service.stop)
-    _on_signals(service.stop)
-    scheduler.start()
-    try:
-        server.run()
-    finally:
-        service.stop()
-        # Waits for the run under way: it ends at its next step, and its claim is given back.
-        scheduler.shutdown(wait=True)

@@ -33,6 +33,7 @@ from monitor.user_model import predictor
 from monitor.values import SEGMENT_PREFIX, Counts, Dataset, MonitorTerms, Reference, Sample, record_schema
 
 __all__ = [
+    "Shared",
     "build_reference",
     "classes_source",
     "embedder_of",
@@ -77,17 +78,40 @@ def classes_source(part: Part, record_id: str, predicted: str | None) -> Source:
     return source
 
 
-def embedder_of(settings: Settings, monitor: MonitorSettings) -> tuple[Embedder, Embedder]:
+class Shared:
+    """What the monitors of one process share: a model that several name is loaded once.
+
+    loaded  bytes of the reference that each monitor holds
+    """
+
+    def __init__(self) -> None:
+        self._embedders: list[tuple[Part, Embedder]] = []
+        self.loaded: dict[str, int] = {}
+
+    def embedder(self, part: Part) -> Embedder:
+        """The embedder of this kind with these options."""
+        for known, made in self._embedders:
+            if (known.kind, known.options) == (part.kind, part.options):
+                return made
+        new: Embedder = plugins.build("embedders", part.kind, part.options)
+        self._embedders.append((part, new))
+        return new
+
+
+def embedder_of(
+    settings: Settings, monitor: MonitorSettings, shared: Shared | None = None
+) -> tuple[Embedder, Embedder]:
     """The embedder behind the cache, and the bare one: canaries must never come from the cache."""
-    bare: Embedder = plugins.build("embedders", monitor.embedder.kind, monitor.embedder.options)
+    bare = (shared or Shared()).embedder(monitor.embedder)
     if settings.cache is None or bare.reads != "text":
         return bare, bare
     return CachedEmbedder(bare, settings.cache), bare
 
 
-def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
-    """Every part of one monitor, made; nothing is read or written yet."""
-    embedder, bare = embedder_of(settings, monitor)
+def wire(settings: Settings, monitor: MonitorSettings, store: Store, shared: Shared | None = None) -> Monitor:
+    """Every part of one monitor, made; nothing is read or written yet. ``shared`` by all monitors of the process."""
+    shared = shared or Shared()
+    embedder, bare = embedder_of(settings, monitor, shared)
     sampling = monitor.sample.model_dump()
     segments = tuple(monitor.fields.segments)
     detectors: dict[str, Detector] = {
@@ -99,7 +123,7 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
         sampling={**sampling, "key": monitor.name, "segments": segments},
         embedder=embedder,
         canary_embedder=bare,
-        load_reference=_cached_loader(open_shelf(settings), store, monitor.name),
+        load_reference=_cached_loader(open_shelf(settings), store, monitor.name, shared),
         detectors=detectors,
         policy=Policy(
             run_length=monitor.policy.run_length(monitor.schedule),
@@ -177,7 +201,7 @@ def mixture_of(settings: SelectionSettings) -> Mixture:
     )
 
 
-def _cached_loader(shelf: Shelf, store: Store, name: str) -> Callable[[], Reference]:
+def _cached_loader(shelf: Shelf, store: Store, name: str, shared: Shared) -> Callable[[], Reference]:
     """Loads the version in use, once per version."""
     held: list[Reference] = []
 
@@ -187,6 +211,7 @@ def _cached_loader(shelf: Shelf, store: Store, name: str) -> Callable[[], Refere
             raise ArtifactError(f"monitor {name} has no reference; run drift-monitor reference build --monitor {name}")
         if not held or held[0].version != version:
             held[:] = [shelf.load(name, version)]
+            shared.loaded[name] = held[0].train.nbytes + held[0].protected.nbytes
         return held[0]
 
     return load

@@ -147,17 +147,18 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
             "values",
             "errors",
             "settings",
-            "pipeline",
+            "fleet",
             "wiring",
-            "windows",
             "store",
             "metrics",
-            "push",
-            "retention",
             "logs",
         }
         | {"door", "page_routes"},
-        {"apscheduler", "starlette", "uvicorn"},
+        {"starlette", "uvicorn"},
+    ),
+    "fleet": (
+        {"values", "errors", "settings", "pipeline", "wiring", "windows", "store", "push", "retention", "logs"},
+        {"apscheduler", "psutil"},
     ),
     "demo": ({"values", "errors", "redaction"}, {"numpy", "sklearn", "rich", "yaml"}),
 }

@@ -16,7 +16,6 @@ from monitor.config import load
 from monitor.errors import PublishError
 from monitor.exporters.files import FilesExporter
 from monitor.pipeline import publish_pending, run_window
-from monitor.serve import Service
 from monitor.values import Candidate, Export, Measurement
 from monitor.wiring import wire
 
@@ -88,20 +87,6 @@ def test_an_export_that_cannot_be_made_never_quotes_its_records(tmp_path):
         FilesExporter(str(tmp_path)).write(Export("k", "shop", "r", window(0), (wrong,), 1))
     assert SECRET not in str(caught.value)
     assert not [*tmp_path.rglob("*.*")]
-
-
-def test_the_service_goes_on(nosy, caplog):
-    nosy.set(detectors=["nosy"])
-    settings = load("drift-monitor.yaml")
-    with nosy.store() as store:
-        service = Service(settings, store, now=lambda: window(0).end + timedelta(hours=1), worker="test")
-        service.tick(settings.monitors[0])
-        assert [run.status for run in store.runs()] == ["failed"]
-        service.wired.clear()  # nothing foresees that
-        service._may_run = lambda *_: True
-        service.tick(settings.monitors[0])
-    assert "tick failed" in caplog.messages
-    nosy.heard.append(caplog.text)
 
 
 def test_a_source_that_raises_is_named(nosy):

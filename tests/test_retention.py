@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from multiprocessing import Pipe
 
-import pytest
 import yaml
 from racing import in_processes
 from shop import DAY, FIRST, desk, open_shop, raw_settings, window
@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from monitor.cli import app
 from monitor.config import parse
 from monitor.embedders.cache import forget_vectors
+from monitor.fleet.worker import Worker
 from monitor.pipeline import publish_pending, run_window
 from monitor.retention import forget_old
-from monitor.serve import Service
 from monitor.store import Store
 
 ENDED = FIRST + 30 * DAY
@@ -122,20 +122,22 @@ def test_a_cache_without_dates_counts_from_now(tmp_path):
     assert forget_vectors(path, now + timedelta(minutes=5)) == 1
 
 
-def test_the_service_forgets_by_itself_once_an_hour(tmp_path, database_url):
+def test_the_service_forgets_by_itself_once_an_hour(tmp_path, database_url, monkeypatch):
     settings, store = played(tmp_path, database_url)
     clock = [ENDED + 11 * DAY]
-    service = Service(settings, store, now=lambda: clock[0], worker="a")
-    service._forget()
+    monkeypatch.setattr(store, "now", lambda: clock[0])
+    ours, theirs = Pipe()
+    worker = Worker(theirs, settings, store, "a/1")
+    assert worker.done({"do": "post"})["say"] == "posted"
     assert all(one.text is None for run in store.runs("shop") for one in run.candidates)
     calls = []
-    monkey = pytest.MonkeyPatch()
-    monkey.setattr("monitor.serve.forget_in_time", lambda *given: calls.append(given[2]))
+    monkeypatch.setattr("monitor.fleet.worker.forget_in_time", lambda *given: calls.append(given[2]))
     for minutes in (1, 58, 2, 61):
         clock[0] += timedelta(minutes=minutes)
-        service._forget()
-    monkey.undo()
+        worker.done({"do": "post"})
     assert calls == [ENDED + 11 * DAY + timedelta(minutes=61), ENDED + 11 * DAY + timedelta(minutes=122)]
+    ours.close()
+    theirs.close()
     store.close()
 
 

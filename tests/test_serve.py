@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -20,7 +19,6 @@ from shop import DAY, FIRST, build, desk, open_shop, raw_settings, window, write
 
 from monitor.config import parse
 from monitor.pipeline import Stopped, run_window
-from monitor.serve import Service
 from monitor.store import Store
 from monitor.values import RunStatus, State
 
@@ -191,61 +189,6 @@ def taken_away(url):
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
         yield
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-
-
-class Clock:
-    def __init__(self, at):
-        self.at = at
-
-    def __call__(self):
-        return self.at
-
-
-def service_of(tmp_path, days=(0, 0, 40), **monitor):
-    settings, store, _ = open_shop(tmp_path, days=days, **monitor)
-    clock = Clock(FIRST + DAY)
-    return settings, store, clock, Service(settings, store, now=clock, worker="me")
-
-
-def test_windows_are_run_when_they_are_due_and_caught_up(tmp_path, caplog):
-    settings, store, clock, service = service_of(
-        tmp_path, days=(0, 0, 40, 0, 0, 0), schedule={"every": "1d", "catch_up": 2}
-    )
-    one = settings.monitors[0]
-    service.tick(one)
-    assert [run.window for run in store.runs("shop")] == [window(0)]
-    service.tick(one)
-    assert len(store.runs("shop")) == 1, "nothing new is due"
-    clock.at = FIRST + 2 * DAY
-    service.tick(one)
-    clock.at = FIRST + 6 * DAY
-    with caplog.at_level(logging.WARNING, "monitor.serve"):
-        service.tick(one)
-    assert [run.window for run in store.runs("shop")] == [window(5), window(4), window(1), window(0)]
-    (skipped,) = [r for r in caplog.records if r.getMessage() == "windows skipped"]
-    assert skipped.monitor_fields["windows"] == 2
-    assert skipped.monitor_fields["since"] == window(2).start
-    store.close()
-
-
-def test_a_failed_window_is_tried_again_later_and_later(tmp_path):
-    settings, store, clock, service = service_of(tmp_path)
-    one = settings.monitors[0]
-    hidden = tmp_path / "traffic"
-    hidden.rename(tmp_path / "away")
-    attempts = []
-    for minutes in (0, 0.5, 1, 2, 3.1, 7.2):
-        clock.at = FIRST + DAY + timedelta(minutes=minutes)
-        service.tick(one)
-        attempts.append(store.run("shop", window(0).start).attempt)
-    assert attempts == [1, 1, 2, 2, 3, 4]
-    assert store.run("shop", window(0).start).decision.state is State.FAILED
-    (tmp_path / "away").rename(hidden)
-    clock.at += timedelta(minutes=8)
-    service.tick(one)
-    run = store.run("shop", window(0).start)
-    assert (run.attempt, run.status, run.decision.state) == (5, RunStatus.DONE, State.STABLE)
-    store.close()
 
 
 @pytest.mark.parametrize("step", ["reference", "canary", "sample", "embed", "detect", "decide", "select"])

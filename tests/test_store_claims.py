@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -12,7 +13,8 @@ from racing import in_processes
 from run_examples import LEASE, SECOND, START, WEEK, calm, failed, finished, week
 
 from monitor.errors import ClaimLost, StoreError
-from monitor.store import Store, outbox
+from monitor.store import Claim, Store, outbox
+from monitor.store.claims import claim, run_id_of
 from monitor.values import RunStatus, Window
 
 
@@ -75,7 +77,10 @@ def test_ids_are_the_same_everywhere_and_differ_between_windows(store):
     again = Window(week(0).start.astimezone(local), week(0).end.astimezone(local))
     taken = store.claim("support", again, "b", START + LEASE, LEASE)
     assert (taken.run_id, taken.attempt) == (first.run_id, 2)
-    others = [store.claim("support", week(1), "a", START, LEASE), store.claim("other", week(0), "a", START, LEASE)]
+    others = [
+        store.claim("support", week(1), "a", START + 2 * LEASE, LEASE),
+        store.claim("other", week(0), "a", START, LEASE),
+    ]
     assert len({first.run_id, *(one.run_id for one in others)}) == 3
 
 
@@ -156,14 +161,59 @@ def test_a_window_given_back_is_free_at_once(store):
 
 
 def test_what_the_dead_left_is_found_even_behind_the_watermark(store):
-    for number in (2, 0):
-        store.claim("support", week(number), "dead", START, LEASE)
     claim = store.claim("support", week(3), "b", START, LEASE)
     store.save(claim, finished(claim))
+    for number in (2, 0):
+        store.claim("support", week(number), "dead", START, LEASE)
     store.claim("other", week(1), "dead", START, LEASE)
     assert store.unfinished("support", START + LEASE - SECOND) == []
     assert store.unfinished("support", START + LEASE) == [week(0), week(2)]
     assert store.watermark("support") == START + 4 * WEEK
+
+
+def test_windows_of_a_monitor_run_one_after_the_other(store):
+    """Evidence goes from window to window: a later one waits for an earlier one, but not for a dead process's."""
+    first = store.claim("support", week(1), "a", START, LEASE)
+    assert store.claim("support", week(2), "b", START + SECOND, LEASE) is None
+    assert store.claim("other", week(2), "b", START + SECOND, LEASE), "other monitors do not wait"
+    assert store.claim("support", week(0), "b", START + SECOND, LEASE), "nor do earlier windows"
+    later = START + LEASE + SECOND
+    assert store.claim("support", week(2), "b", later, LEASE), "the lease of the others is over"
+    assert store.renew(first, later, LEASE).attempt == 1, "the first was slow, but nobody took it over"
+
+
+def test_a_later_window_waits_for_a_claim_that_is_not_yet_committed(store):
+    """Both look at the same moment: the second must not miss what the first has not committed."""
+    claimed, found = threading.Event(), []
+
+    def slowly():
+        with store._database.write() as connection:
+            wanted = Claim(run_id_of("support", START), "support", week(0), 1, "a", START, START + LEASE)
+            found.append(claim(connection, wanted, retry_failed=False))
+            claimed.set()
+            time.sleep(0.3)
+
+    store.register_monitor("support", settings="", period=WEEK, now=START)
+    thread = threading.Thread(target=slowly)
+    thread.start()
+    assert claimed.wait(30)
+    found.append(store.claim("support", week(1), "b", START + SECOND, LEASE))
+    thread.join(30)
+    assert [one and one.worker for one in found] == ["a", None]
+
+
+def test_what_is_left_behind_and_how_far_windows_have_come(store):
+    store.claim("support", week(0), "dead", START, LEASE)
+    broken = store.claim("other", week(0), "a", START, LEASE)
+    store.save(broken, failed(broken))
+    assert store.left_behind(START + LEASE - SECOND) == set()
+    assert store.left_behind(START + LEASE) == {"support"}
+    (one,) = store.attempts("support", limit=5)
+    assert (one.window, one.status, one.failures, one.failed_at) == (week(0), RunStatus.RUNNING, 0, None)
+    again = store.claim("other", week(0), "a", START + LEASE, LEASE, retry_failed=True)
+    store.save(again, failed(again))
+    (one,) = store.attempts("other", limit=5)
+    assert (one.status, one.failures, one.failed_at) == (RunStatus.FAILED, 2, failed(again).finished_at)
 
 
 def test_naive_times_are_refused_before_anything_is_written(store):

@@ -59,7 +59,13 @@ class ServeSettings(Model):
         pattern=r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?$",
         description="where people reach the pages, such as https://drift.example.org; links in alerts and messages lead there",
     )
-    poll: Duration = Field(timedelta(seconds=30), description="how often to look for windows that are due")
+    poll: Duration = Field(
+        timedelta(seconds=30),
+        description="how often to look for what other processes left behind, and for what waits to be sent",
+    )
+    workers: int = Field(
+        2, ge=1, le=64, description="runs at a time, each in a process of its own; slow ones may take as many again"
+    )
     lease: Duration = Field(timedelta(minutes=15), description="after this long without a sign a run counts as dead")
     log_format: Literal["auto", "text", "json"] = "auto"
     auth_file: str | None = Field(

@@ -16,6 +16,7 @@ from monitor.settings.model import Model
 from monitor.settings.parts import Part, PartOf
 from monitor.settings.policy import PolicySettings
 from monitor.settings.refresh import RefreshSettings
+from monitor.settings.running import RunSettings
 from monitor.settings.schedule import Duration, Schedule
 
 __all__ = ["FieldSettings", "MonitorSettings"]
@@ -114,6 +115,7 @@ class MonitorSettings(Model):
     source: Annotated[Part, PartOf("sources")]
     fields: FieldSettings = FieldSettings()
     schedule: Schedule = Schedule()
+    run: RunSettings = RunSettings()
     sample: SampleSettings = SampleSettings()
     embedder: Annotated[Part, PartOf("embedders")] = Part("sentence_transformer")
     reference: ReferenceSettings

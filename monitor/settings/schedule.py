@@ -13,7 +13,7 @@ from pydantic_core import CoreSchema
 from monitor.settings.model import Model
 from monitor.windows import Tiling
 
-__all__ = ["YEAR", "Duration", "Every", "Schedule", "tiling_of"]
+__all__ = ["YEAR", "Duration", "Every", "Pattern", "Schedule", "tiling_of"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 YEAR = timedelta(days=365.25)
@@ -35,7 +35,7 @@ def _aware(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
-class _Pattern:
+class Pattern:
     """A string in the JSON Schema, whatever the value becomes."""
 
     def __init__(self, pattern: str) -> None:
@@ -45,7 +45,7 @@ class _Pattern:
         return {"type": "string", "pattern": self._pattern}
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), _Pattern(r"^\d+[smhdw]$")]
+Duration = Annotated[timedelta, BeforeValidator(_duration), Pattern(r"^\d+[smhdw]$")]
 AwareTime = Annotated[datetime, AfterValidator(_aware)]
 
 
@@ -60,7 +60,7 @@ def _every(value: Any) -> str:
     return match[0]
 
 
-Every = Annotated[str, BeforeValidator(_every), _Pattern(r"^[1-9]\d*(mo|[smhdw])$")]
+Every = Annotated[str, BeforeValidator(_every), Pattern(r"^[1-9]\d*(mo|[smhdw])$")]
 _MONDAY = datetime(1970, 1, 5, tzinfo=UTC)
 
 

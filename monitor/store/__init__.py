@@ -36,6 +36,7 @@ from monitor.store.entries import (
     Accepted,
     Annotation,
     AnyDue,
+    Attempt,
     Claim,
     Delivery,
     DeliveryStatus,
@@ -79,6 +80,7 @@ __all__ = [
     "Accepted",
     "Annotation",
     "AnyDue",
+    "Attempt",
     "Claim",
     "ClaimLost",
     "Delivery",
@@ -195,6 +197,16 @@ class Store:
         """Windows whose process died or gave them back, oldest first; some may lie before the watermark."""
         with self._database.read() as connection:
             return claims.unfinished(connection, monitor, now)
+
+    def attempts(self, monitor: str, limit: int) -> Sequence[Attempt]:
+        """How far the runs of the newest windows have come, newest first."""
+        with self._database.read() as connection:
+            return claims.attempts(connection, monitor, limit)
+
+    def left_behind(self, now: datetime) -> Collection[str]:
+        """Monitors with a window whose process died or gave it back."""
+        with self._database.read() as connection:
+            return claims.left_behind(connection, now)
 
     # --- sending -----------------------------------------------------------------------------------------------------
 

@@ -12,11 +12,11 @@ from sqlalchemy.engine import Connection
 
 from monitor.errors import ClaimLost
 from monitor.store.database import insert_missing
-from monitor.store.entries import Claim
+from monitor.store.entries import Attempt, Claim
 from monitor.store.tables import decisions, monitors, runs
 from monitor.values import RunStatus, Window
 
-__all__ = ["claim", "know", "lost", "ours", "release", "renew", "run_id_of", "unfinished"]
+__all__ = ["attempts", "claim", "know", "left_behind", "lost", "ours", "release", "renew", "run_id_of", "unfinished"]
 
 
 def run_id_of(monitor: str, start: datetime) -> str:
@@ -33,8 +33,13 @@ def know(connection: Connection, monitor: str, period: timedelta, now: datetime,
 
 
 def claim(connection: Connection, wanted: Claim, *, retry_failed: bool) -> Claim | None:
-    """The claim with its attempt, or ``None``: it is done, or failed, or a living process has it."""
+    """The claim with its attempt, or ``None``: it is done, or failed, or a living process has it or an earlier window.
+
+    Evidence goes from window to window, so a monitor's windows run one after the other, whoever runs them.
+    """
     know(connection, wanted.monitor, wanted.window.length, wanted.started_at)
+    if _under_way_before(connection, wanted):
+        return None
     if insert_missing(connection, runs, _first(wanted)):
         return wanted
     free = sa.and_(runs.c.status == RunStatus.RUNNING, runs.c.lease_until <= wanted.started_at)
@@ -50,6 +55,18 @@ def claim(connection: Connection, wanted: Claim, *, retry_failed: bool) -> Claim
         return None
     connection.execute(sa.delete(decisions).where(decisions.c.run_id == wanted.run_id))
     return replace(wanted, attempt=attempt)
+
+
+def _under_way_before(connection: Connection, wanted: Claim) -> bool:
+    """Whether a living process has an earlier window of the monitor; others that claim one at the same time wait here."""
+    connection.execute(sa.select(monitors.c.name).where(monitors.c.name == wanted.monitor).with_for_update())
+    earlier = sa.select(runs.c.id).where(
+        runs.c.monitor == wanted.monitor,
+        runs.c.status == RunStatus.RUNNING.value,
+        runs.c.window_start < wanted.window.start,
+        runs.c.lease_until > wanted.started_at,
+    )
+    return connection.execute(earlier.limit(1)).first() is not None
 
 
 def _taken(wanted: Claim) -> dict[str, object]:
@@ -111,3 +128,28 @@ def unfinished(connection: Connection, monitor: str, now: datetime) -> Sequence[
         .order_by(runs.c.window_start)
     )
     return [Window(row.window_start, row.window_end) for row in found]
+
+
+def left_behind(connection: Connection, now: datetime) -> frozenset[str]:
+    """Monitors that :func:`unfinished` finds windows of."""
+    free = sa.and_(runs.c.status == RunStatus.RUNNING.value, runs.c.lease_until <= now)
+    return frozenset(connection.execute(sa.select(runs.c.monitor).where(free).distinct()).scalars())
+
+
+def attempts(connection: Connection, monitor: str, limit: int) -> list[Attempt]:
+    """How far the newest windows have come, newest first."""
+    found = connection.execute(
+        sa.select(runs.c.window_start, runs.c.window_end, runs.c.status, runs.c.failures, runs.c.finished_at)
+        .where(runs.c.monitor == monitor)
+        .order_by(runs.c.window_start.desc())
+        .limit(limit)
+    )
+    return [
+        Attempt(
+            Window(row.window_start, row.window_end),
+            RunStatus(row.status),
+            row.failures,
+            row.finished_at if row.status == RunStatus.FAILED.value else None,
+        )
+        for row in found
+    ]

@@ -17,6 +17,7 @@ from monitor.values import (
     Known,
     Notice,
     Run,
+    RunStatus,
     TicketWish,
     TrainingSet,
     Verification,
@@ -27,6 +28,7 @@ __all__ = [
     "Accepted",
     "Annotation",
     "AnyDue",
+    "Attempt",
     "Claim",
     "Delivery",
     "DeliveryStatus",
@@ -56,6 +58,20 @@ class Claim:
     worker: str
     started_at: datetime
     lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How far the run of a window has come, without what it found.
+
+    failures   how often it failed
+    failed_at  when it did so last; ``None`` unless it stands failed
+    """
+
+    window: Window
+    status: RunStatus
+    failures: int
+    failed_at: datetime | None
 
 
 class DeliveryStatus(StrEnum):

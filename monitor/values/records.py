@@ -173,6 +173,11 @@ class Dataset:
     def __len__(self) -> int:
         return int(self.records.num_rows)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it holds."""
+        return int(self.records.nbytes + self.vectors.nbytes + self.weights.nbytes)
+
     def column(self, name: str) -> npt.NDArray[np.object_]:
         """One column as an object array, missing values as ``None``."""
         values = np.empty(len(self), dtype=object)
