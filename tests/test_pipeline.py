@@ -49,6 +49,22 @@ def test_the_same_window_gives_the_same_run_in_any_row_order_and_file_split(tmp_
     second_store.close()
 
 
+def test_of_short_calm_windows_the_last_of_each_hour_is_drawn(tmp_path):
+    length = timedelta(minutes=20)
+    shop = open_shop(tmp_path, days=(), schedule={"every": "20m"}, policy={"false_alarms": "1 per day"})
+    _, store, monitor = shop
+    calm = [row | {"timestamp": (FIRST + n * length).isoformat()} for n in range(6) for row in rows_of(n)]
+    new = [row | {"timestamp": (FIRST + 6 * length).isoformat()} for row in rows_of(6, new=80)]
+    unique = [row | {"id": f"r{n}"} for n, row in enumerate([*calm, *new])]
+    write_jsonl(tmp_path / "traffic" / "all.jsonl", unique)
+    drawn = []
+    for n in range(7):
+        run = run_window(monitor, Window(FIRST + n * length, FIRST + (n + 1) * length), desk(store))
+        drawn.append((run.decision.state is State.STABLE, store.picture(run.id) is not None))
+    assert drawn == [(True, n % 3 == 2) for n in range(6)] + [(False, True)]
+    store.close()
+
+
 def test_a_window_that_is_done_is_not_run_again(tmp_path, database_url):
     _, store, monitor = open_shop(tmp_path, database_url)
     run = run_window(monitor, window(0), desk(store))
