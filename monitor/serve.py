@@ -135,6 +135,8 @@ def _scheduler(service: Service, settings: Settings, now: Callable[[], datetime]
 
 def application(store: Store, terms: Mapping[str, MonitorTerms], users: Sequence[bytes] = ()) -> Starlette:
     """The ASGI app. It never touches a source, a model or a ticket; ``users`` as of :func:`monitor.door.users_of`."""
+    # Who asks is told at once when the database is away.
+    store = store.without_patience()
     exposition = Exposition(StoreCollector(store, terms=terms))
 
     def metrics(request: Request) -> Response:

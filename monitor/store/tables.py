@@ -26,6 +26,7 @@ __all__ = [
     "block_sums",
     "calibrations",
     "candidates",
+    "compatibility",
     "datasets",
     "decisions",
     "deployments",
@@ -63,6 +64,14 @@ def _needed(name: str, kind: Any) -> Column[Any]:
 def _of_run() -> Column[Any]:
     return Column("run_id", Words, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
 
+
+# One row: the revision of the oldest code that may work on this schema.
+compatibility = Table(
+    "schema_compatibility",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    _needed("oldest", Words),
+)
 
 monitors = Table(
     "monitors",
