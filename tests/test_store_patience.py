@@ -270,7 +270,7 @@ def standby(url):
 def caught_up(url, port):
     """Wait until the standby has all that the primary has."""
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as primary:
-        wanted = primary.execute("SELECT pg_current_wal_lsn()").fetchone()[0]
+        wanted = primary.execute("SELECT pg_current_wal_insert_lsn()").fetchone()[0]
     there = url.replace("+psycopg", "").replace(f":{urlsplit(url).port}", f":{port}")
     with psycopg.connect(there, autocommit=True) as follower:
         until = time.monotonic() + 30

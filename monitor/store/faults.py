@@ -32,7 +32,9 @@ _POSTGRES = {
     "25P03": "the connection was idle in the middle of a change for too long and was cut; run again",
     "08": "the connection was lost; check that the server runs",
 }
-_AWAY = ("08", "40001", "40P01", "57P01", "57P02", "57P03", "57P05", "25P03", "25006", "53300", "55P03")
+# What a standby says to a transaction that is to write, before it has come to that.
+_POSTGRES["0A000"] = _POSTGRES["25006"]
+_AWAY = ("08", "40001", "40P01", "57P01", "57P02", "57P03", "57P05", "25P03", "25006", "0A000", "53300", "55P03")
 """States in which the same again, on a new connection perhaps, can succeed."""
 # libpq gives no code when the connection itself fails, only English text.
 _CONNECTING = {
