@@ -10,7 +10,9 @@ MonitorError
 ├── ArtifactError    a stored reference is missing, incomplete or damaged       exit 1
 ├── UserModelError   the user's own model failed, or answered out of turn       exit 1
 ├── StoreError       database unreachable, wrong schema version                 exit 1
-│   └── ClaimLost    another process took this window over                      exit 1
+│   ├── ClaimLost         another process took this window over                 exit 1
+│   ├── LeaseLost         another process took this sending over                exit 1
+│   └── StoreUnavailable  the database is away; trying again can help           exit 1
 └── PublishError     ticket or export could not be written; ``permanent`` says
                      whether trying again can help                              exit 1
 """
@@ -26,11 +28,13 @@ __all__ = [
     "ComparisonError",
     "ConfigError",
     "EmbedError",
+    "LeaseLost",
     "MonitorError",
     "PluginError",
     "PublishError",
     "SourceError",
     "StoreError",
+    "StoreUnavailable",
     "UserModelError",
 ]
 
@@ -91,6 +95,21 @@ class StoreError(MonitorError):
 
 class ClaimLost(StoreError):
     """Another process took this window over; what this one computed is thrown away."""
+
+
+class LeaseLost(StoreError):
+    """Another process took over what this one was sending; what becomes of it is the other's to say."""
+
+
+class StoreUnavailable(StoreError):
+    """The database is away, starting, or was in the way of itself; the same again can succeed.
+
+    ``in_doubt`` when the connection broke while a change was made final, so that it may have been made.
+    """
+
+    def __init__(self, message: str, *, in_doubt: bool = False) -> None:
+        self.in_doubt = in_doubt
+        super().__init__(message)
 
 
 class PublishError(MonitorError):

@@ -18,7 +18,7 @@ from monitor.decide import decide
 from monitor.desk import Desk, Monitor, Steps, Stopped
 from monitor.embedders.comparable import check_dimension, check_embedder, check_vectors
 from monitor.embedders.unit_rows import to_dataset
-from monitor.errors import CanaryError, MonitorError, StoreError
+from monitor.errors import CanaryError, ClaimLost, MonitorError, StoreError
 from monitor.illustrate import illustrate
 from monitor.logs import fields, unforeseen
 from monitor.looks import counts_before, look, standing
@@ -36,13 +36,25 @@ _log = logging.getLogger("monitor.run")
 
 
 def run_window(monitor: Monitor, window: Window, desk: Desk, *, retry_failed: bool = False) -> Run | None:
-    """Take one window through every room and save what came of it; ``None`` when another process has it or it is done."""
+    """Take one window through every room and save what came of it.
+
+    ``None`` when it is done, when another process has it or another window of the monitor, and when this one was held up for
+    so long that another took the window over.
+    """
     desk.step("claim")
     claim = desk.store.claim(
         monitor.name, window, desk.worker, now=desk.clock(), lease=desk.lease, retry_failed=retry_failed
     )
     if claim is None:
         return None
+    try:
+        return _run_claimed(monitor, claim, desk)
+    except ClaimLost as lost:
+        _log.warning("run lost", extra=fields(monitor=monitor.name, window=window.start.isoformat(), why=str(lost)))
+        return None
+
+
+def _run_claimed(monitor: Monitor, claim: Claim, desk: Desk) -> Run:
     desk.claimed(claim)
     steps = Steps(desk, claim)
     run = _begun(monitor, claim, desk)

@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from monitor.desk import Desk, Monitor, Stopped
 from monitor.episodes import episode_start, ticket_wish
-from monitor.errors import PublishError, StoreError
+from monitor.errors import LeaseLost, PublishError, StoreError
 from monitor.exporting import ask_scheduled, export_of, write_export
 from monitor.logs import fields, unforeseen
 from monitor.news import news
 from monitor.remarks import proof
-from monitor.store import AnyDue, Due
+from monitor.store import Due
+from monitor.store.entries import Wish
 from monitor.ticketing import bring_up_to_date
 from monitor.values import Decision, Export, Notice, Run, State, TicketWish, Window
 
@@ -92,30 +94,28 @@ def publish_pending(monitors: Mapping[str, Monitor], desk: Desk) -> int:
     store, sent = desk.store, 0
     ask_scheduled(monitors, desk)
     sent += publish_exports(monitors, desk)
-    while tickets := store.due_tickets(now=desk.clock(), limit=_AT_ONCE):
+    while tickets := store.due_tickets(now=desk.clock(), limit=_AT_ONCE, lease=desk.lease):
         for ticket in tickets:
             monitor = monitors.get(ticket.monitor)
             known = monitor is not None and ticket.destination in monitor.tickets
-            settle = partial(bring_up_to_date, monitor, ticket, desk) if monitor is not None and known else None
+            settle = partial(bring_up_to_date, monitor, desk=desk) if monitor is not None and known else None
             sent += _send(ticket, settle, desk)
-    while notices := store.due_notices(now=desk.clock(), limit=_AT_ONCE):
+    while notices := store.due_notices(now=desk.clock(), limit=_AT_ONCE, lease=desk.lease):
         for notice in notices:
             monitor = monitors.get(notice.monitor)
             known = monitor is not None and notice.destination in monitor.notifiers
-            sent += _send(
-                notice, partial(_notify, monitor, notice, desk) if monitor is not None and known else None, desk
-            )
+            sent += _send(notice, partial(_notify, monitor, desk=desk) if monitor is not None and known else None, desk)
     return sent
 
 
 def publish_exports(monitors: Mapping[str, Monitor], desk: Desk) -> int:
     """Write the exports that wait; how many were written."""
     sent = 0
-    while exports := desk.store.due_exports(now=desk.clock(), limit=_AT_ONCE):
+    while exports := desk.store.due_exports(now=desk.clock(), limit=_AT_ONCE, lease=desk.lease):
         for due in exports:
             monitor = monitors.get(due.monitor)
             known = monitor is not None and due.destination in monitor.exports
-            sent += _send(due, partial(_export, monitor, due, desk) if monitor is not None and known else None, desk)
+            sent += _send(due, partial(_export, monitor, desk=desk) if monitor is not None and known else None, desk)
     return sent
 
 
@@ -133,11 +133,18 @@ def _notify(monitor: Monitor, due: Due[Notice], desk: Desk) -> str:
     return location
 
 
-def _send(due: AnyDue, send: Callable[[], str] | None, desk: Desk) -> bool:
-    """Send one wish, which marks it; a failure is kept with its reason and tried again later."""
+def _send(due: Due[Wish], send: Callable[[Due[Wish]], str] | None, desk: Desk) -> bool:
+    """Send one wish, which marks it; a failure is kept with its reason and tried again later.
+
+    Many are leased at once: by the time a slow destination has taken the first, the last may be another process's.
+    """
     desk.step("send")
     try:
-        location = (send or partial(_no_destination, due.destination))()
+        due = desk.store.hold(due, desk.clock(), desk.lease)
+        location = (send or _no_destination)(due)
+    except LeaseLost as lost:
+        _log.warning("sending lost", extra=fields(monitor=due.monitor, to=due.destination, why=str(lost)))
+        return False
     except (Stopped, StoreError):
         raise
     except PublishError as error:
@@ -148,7 +155,7 @@ def _send(due: AnyDue, send: Callable[[], str] | None, desk: Desk) -> bool:
     return True
 
 
-def _not_sent(due: AnyDue, error: str, desk: Desk, *, permanent: bool = False, after: float | None = None) -> bool:
+def _not_sent(due: Due[Any], error: str, desk: Desk, *, permanent: bool = False, after: float | None = None) -> bool:
     """``after``: seconds that the other side asked to be left alone."""
     wait = timedelta(seconds=after or 0.0)
     desk.store.not_sent(due, error, permanent=permanent, now=desk.clock(), wait=wait)
@@ -157,5 +164,5 @@ def _not_sent(due: AnyDue, error: str, desk: Desk, *, permanent: bool = False, a
     return False
 
 
-def _no_destination(name: str) -> str:
-    raise PublishError(f"the settings name no destination {name!r} any more; add it again", permanent=True)
+def _no_destination(due: Due[Any]) -> str:
+    raise PublishError(f"the settings name no destination {due.destination!r} any more; add it again", permanent=True)

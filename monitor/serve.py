@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import FrameType
 
 import uvicorn
@@ -21,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from monitor.awaiting import wait_for_store
 from monitor.door import Door, check_certificate, users_of
 from monitor.errors import MonitorError
 from monitor.fleet import Conductor
@@ -49,6 +51,8 @@ def application(
     users       as of :func:`monitor.door.users_of`
     scheduling  whether windows are still being run; where they are not, ``/healthz`` says so and a supervisor can start anew
     """
+    # Who asks is told at once when the database is away.
+    store = store.without_patience()
     exposition = Exposition(StoreCollector(store, terms=terms))
 
     def metrics(request: Request) -> Response:
@@ -98,11 +102,9 @@ def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
     if of.tls_certificate is not None and of.tls_key is not None:
         check_certificate(of.tls_certificate, of.tls_key)
     store = open_store(settings)
-    store.upgrade()
-    conductor = Conductor(settings, store, worker=worker) if schedule else None
-    thread = threading.Thread(target=conductor.run, name="conductor") if conductor is not None else None
+    scheduling = _Scheduling(store, Conductor(settings, store, worker=worker) if schedule else None)
     config = uvicorn.Config(
-        application(store, terms_of(settings), users, scheduling=lambda: thread is None or thread.is_alive()),
+        application(store, terms_of(settings), users, scheduling=scheduling.is_alive if schedule else lambda: True),
         host=of.host,
         port=of.port,
         ssl_certfile=of.tls_certificate,
@@ -112,20 +114,48 @@ def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
         access_log=False,
         timeout_graceful_shutdown=10,
     )
+    server = _Server(config, scheduling.stop)
+    scheduling.when_it_fails = partial(setattr, server, "should_exit", True)  # noqa: FBT003 - the attribute's value
     _log.info("serving", extra=fields(host=of.host, port=of.port, monitors=len(settings.monitors)))
-    stop = conductor.stop if conductor is not None else lambda: None
-    _on_signals(stop)
+    _on_signals(scheduling.stop)
     try:
-        if thread is not None:
-            thread.start()
-        _Server(config, stop).run()
+        scheduling.start()
+        server.run()
     finally:
-        if thread is not None:
-            # Runs under way end at their next step, and their claims are given back.
-            stop()
-            thread.join()
+        # Runs under way end at their next step, and their claims are given back.
+        scheduling.stop()
+        scheduling.join()
         store.close()
         _log.info("stopped")
+    if scheduling.failure is not None:
+        raise scheduling.failure
+
+
+class _Scheduling(threading.Thread):
+    """Waits for the database, then runs windows; what no waiting heals ends the service, and is its error."""
+
+    def __init__(self, store: Store, conductor: Conductor | None) -> None:
+        super().__init__(name="scheduling")
+        self._store, self._conductor = store, conductor
+        self._stopping = threading.Event()
+        self.failure: Exception | None = None
+        self.when_it_fails: Callable[[], None] = lambda: None
+
+    def run(self) -> None:
+        """Work until :meth:`stop`."""
+        try:
+            if wait_for_store(self._store, self._stopping) and self._conductor is not None:
+                self._conductor.run()
+        except Exception as error:  # noqa: BLE001 - raised again where the service ends
+            self.failure = error
+            self.when_it_fails()
+
+    def stop(self) -> None:
+        """Ask for the end; runs under way end at their next step."""
+        self._stopping.set()
+        self._store.hurry()
+        if self._conductor is not None:
+            self._conductor.stop()
 
 
 def _on_signals(stop: Callable[[], None]) -> None:

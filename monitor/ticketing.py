@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from monitor.decide import key_of
 from monitor.desk import Desk, Monitor
-from monitor.errors import PublishError
+from monitor.errors import LeaseLost, PublishError
 from monitor.exporters import Checked
 from monitor.logs import fields
 from monitor.remarks import proof
@@ -40,7 +40,10 @@ _DRAWN = 24
 
 
 def bring_up_to_date(monitor: Monitor, due: Due[TicketWish], desk: Desk) -> str:
-    """Settle the ticket with its service and keep how it was left; where it is, empty when none was ever opened."""
+    """Settle the ticket with its service and keep how it was left; where it is, empty when none was ever opened.
+
+    :class:`LeaseLost` when another process took the ticket over meanwhile.
+    """
     wish = due.wish
     run = desk.store.run_by_id(wish.run_id)
     if run is None or run.reference_version is None:
@@ -48,10 +51,14 @@ def bring_up_to_date(monitor: Monitor, due: Due[TicketWish], desk: Desk) -> str:
     masked: Counter[str] = Counter()
     draft = _draft(monitor, due, run, desk, _shown(monitor, due.destination, masked))
 
+    def hold() -> None:
+        nonlocal due
+        due = desk.store.hold(due, desk.clock(), desk.lease)
+
     def keep(known: Known) -> None:
         desk.store.keep_ticket(due, known)
 
-    known = replace(settle(monitor.tickets[due.destination], draft, due.known, keep), shown=run.id)
+    known = replace(settle(monitor.tickets[due.destination], draft, due.known, keep, hold), shown=run.id)
     desk.step("mark")
     asked = known.labels - due.known.labels
     now = desk.clock()
@@ -62,7 +69,7 @@ def bring_up_to_date(monitor: Monitor, due: Due[TicketWish], desk: Desk) -> str:
         if WONT_FIX in asked
         else None
     )
-    desk.store.settled(
+    ours = desk.store.settled(
         due,
         known,
         now,
@@ -72,6 +79,8 @@ def bring_up_to_date(monitor: Monitor, due: Due[TicketWish], desk: Desk) -> str:
         # The same texts, shown again, count once.
         masked=masked if due.known.shown != run.id else {},
     )
+    if not ours:
+        raise LeaseLost(f"{due.key} was brought up to date by another process meanwhile; it is looked at once more")
     for label in sorted(asked):
         _log.info("asked", extra=fields(monitor=due.monitor, to=due.destination, label=label))
     return known.location

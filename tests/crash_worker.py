@@ -1,4 +1,8 @@
-"""Runs one window of a shop and kills itself with SIGKILL before a named step: crash_worker.py FOLDER URL STEP AT."""
+"""Runs one window of a shop and kills itself with SIGKILL before a named step: crash_worker.py FOLDER URL STEP AT.
+
+``stop:STEP`` stands still there instead, with SIGSTOP, the first time. A file ``clock`` in the folder says the time to all
+workers, as a database does.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +28,24 @@ store = Store.open(settings.store.url)
 monitor = wire(settings, settings.monitors[0], store)
 
 
+how, _, where = deadly.rpartition(":")
+
+
 def step(name: str) -> None:
-    if name == deadly:
-        os.kill(os.getpid(), signal.SIGKILL)
+    global where  # noqa: PLW0603 - a script of one run
+    if name == where:
+        where = "" if how else where
+        os.kill(os.getpid(), signal.SIGSTOP if how else signal.SIGKILL)
 
 
-moment = datetime.fromisoformat(at)
-desk = Desk(store, lambda: moment, f"worker-{os.getpid()}", timedelta(minutes=1), step=step)
+shared = Path(folder) / "clock"
+
+
+def clock() -> datetime:
+    return datetime.fromisoformat(shared.read_text(encoding="utf-8") if shared.exists() else at)
+
+
+desk = Desk(store, clock, f"worker-{os.getpid()}", timedelta(minutes=1), step=step)
 run = run_window(monitor, window(2), desk)
 sys.stdout.write(f"{'ran' if run else 'left'}\n")
 publish_pending({"shop": monitor}, desk)

@@ -11,6 +11,7 @@ import yaml
 from shop import DAY, FIRST, NEW, raw_settings, rows_of, write_jsonl, write_shop
 
 from monitor.cli import main
+from monitor.store.schema import NEEDED
 
 
 @pytest.fixture
@@ -237,7 +238,9 @@ def test_plugins_and_schema(drift_monitor):
 def test_the_database_command(drift_monitor, shop):
     code, out, _ = drift_monitor("db", "upgrade")
     assert code == 0
-    assert "monitor.db" in out
+    assert out.rstrip().endswith(f"monitor.db, schema {NEEDED}: nothing to do")
+    (shop / "monitor.db").unlink()
+    assert drift_monitor("db", "upgrade")[1].rstrip().endswith(f"monitor.db, schema {NEEDED}: made")
 
 
 def test_a_locked_out_database_is_a_message(drift_monitor, shop):

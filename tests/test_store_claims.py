@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import threading
+import os
+import signal
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -13,8 +14,7 @@ from racing import in_processes
 from run_examples import LEASE, SECOND, START, WEEK, calm, failed, finished, week
 
 from monitor.errors import ClaimLost, StoreError
-from monitor.store import Claim, Store, outbox
-from monitor.store.claims import claim, run_id_of
+from monitor.store import Store, outbox
 from monitor.values import RunStatus, Window
 
 
@@ -77,10 +77,8 @@ def test_ids_are_the_same_everywhere_and_differ_between_windows(store):
     again = Window(week(0).start.astimezone(local), week(0).end.astimezone(local))
     taken = store.claim("support", again, "b", START + LEASE, LEASE)
     assert (taken.run_id, taken.attempt) == (first.run_id, 2)
-    others = [
-        store.claim("support", week(1), "a", START + 2 * LEASE, LEASE),
-        store.claim("other", week(0), "a", START, LEASE),
-    ]
+    store.save(taken, calm(taken))
+    others = [store.claim("support", week(1), "a", START, LEASE), store.claim("other", week(0), "a", START, LEASE)]
     assert len({first.run_id, *(one.run_id for one in others)}) == 3
 
 
@@ -164,42 +162,73 @@ def test_what_the_dead_left_is_found_even_behind_the_watermark(store):
     claim = store.claim("support", week(3), "b", START, LEASE)
     store.save(claim, finished(claim))
     for number in (2, 0):
-        store.claim("support", week(number), "dead", START, LEASE)
+        store.release(store.claim("support", week(number), "dead", START, LEASE))
+    last = store.claim("support", week(0), "dead", START, LEASE)
     store.claim("other", week(1), "dead", START, LEASE)
-    assert store.unfinished("support", START + LEASE - SECOND) == []
-    assert store.unfinished("support", START + LEASE) == [week(0), week(2)]
+    assert store.unfinished("support", START) == [week(2)]
+    store.renew(last, START + SECOND, LEASE)
+    assert store.unfinished("support", START + LEASE) == [week(2)]
+    assert store.unfinished("support", START + LEASE + SECOND) == [week(0), week(2)]
     assert store.watermark("support") == START + 4 * WEEK
 
 
-def test_windows_of_a_monitor_run_one_after_the_other(store):
-    """Evidence goes from window to window: a later one waits for an earlier one, but not for a dead process's."""
+def test_windows_of_a_monitor_run_one_at_a_time_and_in_order(store):
     first = store.claim("support", week(1), "a", START, LEASE)
-    assert store.claim("support", week(2), "b", START + SECOND, LEASE) is None
-    assert store.claim("other", week(2), "b", START + SECOND, LEASE), "other monitors do not wait"
-    assert store.claim("support", week(0), "b", START + SECOND, LEASE), "nor do earlier windows"
-    later = START + LEASE + SECOND
-    assert store.claim("support", week(2), "b", later, LEASE), "the lease of the others is over"
-    assert store.renew(first, later, LEASE).attempt == 1, "the first was slow, but nobody took it over"
+    assert store.claim("support", week(2), "b", START, LEASE) is None
+    assert store.claim("support", week(0), "b", START, LEASE) is None
+    assert store.claim("other", week(2), "b", START, LEASE) is not None
+    # Its process is dead: what it left comes first.
+    assert store.claim("support", week(2), "b", START + LEASE, LEASE) is None
+    heir = store.claim("support", week(1), "b", START + LEASE, LEASE)
+    assert (heir.attempt, first.attempt) == (2, 1)
+    store.save(heir, finished(heir))
+    assert store.claim("support", week(2), "b", START + LEASE, LEASE).attempt == 1
+    # Earlier than one that was left unfinished.
+    assert store.claim("support", week(0), "a", START + 2 * LEASE, LEASE) is not None
 
 
-def test_a_later_window_waits_for_a_claim_that_is_not_yet_committed(store):
-    """Both look at the same moment: the second must not miss what the first has not committed."""
-    claimed, found = threading.Event(), []
+def race_for_any(url, barrier, number, results):
+    with Store.open(url) as store:
+        barrier.wait(30)
+        claim = store.claim("support", week(number), f"w{number}", START, LEASE)
+        results.put(None if claim is None else number)
 
-    def slowly():
-        with store._database.write() as connection:
-            wanted = Claim(run_id_of("support", START), "support", week(0), 1, "a", START, START + LEASE)
-            found.append(claim(connection, wanted, retry_failed=False))
-            claimed.set()
-            time.sleep(0.3)
 
-    store.register_monitor("support", settings="", period=WEEK, now=START)
-    thread = threading.Thread(target=slowly)
-    thread.start()
-    assert claimed.wait(30)
-    found.append(store.claim("support", week(1), "b", START + SECOND, LEASE))
-    thread.join(30)
-    assert [one and one.worker for one in found] == ["a", None]
+def test_of_eight_windows_of_a_monitor_one_is_run(store, database_url):
+    found = in_processes(8, race_for_any, database_url)
+    assert len([one for one in found if one is not None]) == 1
+    assert len(store.runs("support")) == 1
+
+
+def linger_while_saving(url, reached):
+    """Come as far as the commit, and stay there for a while."""
+    outbox.wish = lambda *args: (reached.set(), time.sleep(1))
+    with Store.open(url) as store:
+        claim = store.claim("support", week(0), "stopped", START, LEASE)
+        store.save(claim, finished(claim))
+
+
+def test_a_process_that_stands_still_in_the_middle_of_saving_holds_nobody_up(postgres_database):
+    """Its transaction has the row; those who would take the window over are told no, and do not wait. SQLite has one writer."""
+    with Store.open(postgres_database) as store:
+        store.upgrade()
+        stand_still_while_saving(store, postgres_database)
+
+
+def stand_still_while_saving(store, database_url):
+    context = multiprocessing.get_context("forkserver")
+    reached = context.Event()
+    process = context.Process(target=linger_while_saving, args=(database_url, reached))
+    process.start()
+    assert reached.wait(60)
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        assert store.claim("support", week(0), "heir", START + LEASE, LEASE) is None
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+    process.join(60)
+    assert process.exitcode == 0
+    assert store.run("support", START).claimed_by == "stopped"
 
 
 def test_what_is_left_behind_and_how_far_windows_have_come(store):

@@ -123,7 +123,8 @@ def test_unparking_leaves_alone_what_is_sent_or_being_sent(store):
         saved(store, number)
     sent, waiting, working = store.due_tickets(SAVED)
     store.not_sent(sent, "once", SAVED)
-    open_ticket(store, sent, "here", SAVED)
+    (sent,) = store.due_tickets(SAVED + MINUTE)
+    open_ticket(store, sent, "here", SAVED + MINUTE)
     store.not_sent(waiting, "down", SAVED)
     assert store.unpark() == 1
     assert [one.key for one in store.due_tickets(SAVED)] == [waiting.key]

@@ -151,13 +151,34 @@ def test_an_empty_database_is_named_with_the_way_out(empty, database_url):
 def test_a_newer_schema_is_left_alone(store, database_url):
     with store._database.write() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql("UPDATE schema_compatibility SET oldest = '9998'")
     message = (
-        f"database {database_url} has schema 9999, made by a newer drift-monitor; this one knows {NEEDED}: install"
+        f"database {database_url} has schema 9999, made by a newer drift-monitor; this one knows {NEEDED}, and the schema is for "
+        "9998 and newer: install"
     )
     for ask in (store.check, store.upgrade, store.describe):
         with pytest.raises(StoreError) as caught:
             ask()
         assert str(caught.value).startswith(message)
+
+
+def test_a_newer_schema_that_leaves_room_is_worked_on(store, database_url):
+    """As during a rolling update: the newer release has upgraded, this replica is still there."""
+    with store._database.write() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql(f"UPDATE schema_compatibility SET oldest = '{NEEDED}'")
+    store.check()
+    assert store.upgrade() == "9999"
+    assert store.describe() == (
+        f"{database_url}, schema 9999 of a newer release, on which this one can work; it knows {NEEDED}"
+    )
+    claim = store.claim("support", week(0), "a", START, LEASE)
+    store.save(claim, finished(claim))
+    assert store.run("support", START) == finished(claim)
+
+
+def test_upgrading_tells_what_there_was(empty):
+    assert (empty.upgrade(), empty.upgrade()) == (None, NEEDED)
 
 
 def test_describing_a_file_that_is_not_there_makes_none(tmp_path):

@@ -14,7 +14,6 @@ from monitor.cli.console import (
     DEFAULT_CONFIG,
     ConfigOption,
     JsonOption,
-    open_current_store,
     print_json,
     settings_of,
     stdout,
@@ -146,8 +145,11 @@ def print_schema() -> None:
 
 def upgrade(config_path: ConfigOption = DEFAULT_CONFIG) -> None:
     """Bring the database to the schema this release needs."""
-    with open_current_store(settings_of(config_path)) as store:
-        stdout.print(store.describe(), soft_wrap=True)
+    with open_store(settings_of(config_path)) as store:
+        before = store.upgrade()
+        after = store.describe()
+    done = "made" if before is None else "nothing to do" if f"schema {before}" in after else f"upgraded from {before}"
+    stdout.print(f"{after}: {done}", soft_wrap=True)
 
 
 def demo(

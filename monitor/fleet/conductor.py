@@ -53,7 +53,8 @@ class Conductor:
     """
 
     def __init__(self, settings: Settings, store: Store, *, worker: str) -> None:
-        self._settings, self._store, self._worker = settings, store, worker
+        # It has others to look after while the database is away.
+        self._settings, self._store, self._worker = settings, store.without_patience(), worker
         self._monitors = {one.name: one for one in settings.monitors}
         self._turns = Turns(settings.serve.workers)
         self._children: list[Child] = []
@@ -64,12 +65,9 @@ class Conductor:
         self._bell, self._rope = Pipe(duplex=False)
         self._memory = memory_here() * 3 // 4 // settings.serve.workers
         self._scheduler = BackgroundScheduler(executors={"default": ThreadPoolExecutor(1)}, timezone="UTC")
-        now = store.now()
         for one in settings.monitors:
             # A part that cannot be made is said now, not at its first window.
             wire(settings, one, store)
-            length = one.schedule.tiling.length
-            store.register_monitor(one.name, settings=one.fingerprint(), period=length, now=now)
 
     def stop(self) -> None:
         """Ask the runs that are under way to end at their next step; what is being saved is saved."""
@@ -78,8 +76,11 @@ class Conductor:
 
     def run(self) -> None:
         """Conduct until :meth:`stop`; every child has ended when this returns."""
-        for name in self._monitors:
-            self._wake_at(name, 0.0)
+        now = self._store.now()
+        for one in self._settings.monitors:
+            length = one.schedule.tiling.length
+            self._store.register_monitor(one.name, settings=one.fingerprint(), period=length, now=now)
+            self._wake_at(one.name, 0.0)
         poll = max(self._settings.serve.poll.total_seconds(), 1)
         self._scheduler.add_job(self._woken_by, "interval", [_POST], seconds=poll, max_instances=1, coalesce=True)
         self._scheduler.start()
@@ -265,10 +266,17 @@ class Conductor:
             child.said(time.monotonic())
             if child.process.is_alive():
                 child.end(kill=True)
-                if child.claim is not None:
-                    self._store.release(child.claim)
+                self._give_back(child)
             child.close()
         self._children.clear()
+
+    def _give_back(self, child: Child) -> None:
+        try:
+            if child.claim is not None:
+                self._store.release(child.claim)
+        except MonitorError as error:
+            # The lease ends by itself.
+            _log.warning("claim kept", extra=fields(monitor=child.monitor, error=str(error)))
 
 
 def _status(exitcode: int | None) -> str:

@@ -107,11 +107,11 @@ class Worker:
             while not self._stopping.is_set():
                 task = json.loads(self._pipe.recv_bytes())
                 if task["do"] == "stop":
-                    self._stopping.set()
+                    self._stop()
                 self._tasks.put(task)
             return
         # The parent is gone: nobody could stop this process if it hung.
-        self._stopping.set()
+        self._stop()
         self._tasks.put({"do": "stop"})
         threading.Timer(_LAST_WORDS, os._exit, [1]).start()
 
@@ -119,7 +119,11 @@ class Worker:
         try:
             self._pipe.send_bytes(json.dumps(message).encode())
         except OSError:
-            self._stopping.set()
+            self._stop()
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        self._store.hurry()
 
     def _step(self, name: str) -> None:
         if self._stopping.is_set() and name != "save":

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from monitor.errors import ClaimLost, StoreError
+from monitor.errors import ClaimLost, LeaseLost, StoreError, StoreUnavailable
 from monitor.store import (
     calibrations,
     claims,
@@ -50,7 +50,9 @@ from monitor.store.entries import (
     Proposed,
     ReferenceVersion,
     Standing,
+    Wish,
 )
+from monitor.store.patience import Patience, patient
 from monitor.store.purge import Mention, Purged, Scrub, purge
 from monitor.store.tables import runs
 from monitor.values import (
@@ -88,6 +90,7 @@ __all__ = [
     "Due",
     "Intake",
     "LabelImport",
+    "LeaseLost",
     "Mention",
     "Overview",
     "Past",
@@ -99,21 +102,38 @@ __all__ = [
     "Standing",
     "Store",
     "StoreError",
+    "StoreUnavailable",
 ]
 
 _SENDING = timedelta(minutes=15)
+_PATIENCE = timedelta(minutes=1)
 
 
+# A purge returns what it found, which a second time would not find again.
+@patient(but={"open", "close", "hurry", "without_patience", "upgrade", "check", "describe", "purge"})
 class Store:
-    """The database of one installation; any number of processes and threads may share it."""
+    """The database of one installation; any number of processes and threads may share it.
 
-    def __init__(self, database: Database) -> None:
+    A database that is away for a moment is waited for, up to ``patience`` for each method: what was begun is done again,
+    once in effect. :class:`StoreUnavailable` says that it stayed away for longer.
+    """
+
+    def __init__(self, database: Database, patience: timedelta = _PATIENCE) -> None:
         self._database = database
+        self._patience = Patience(patience)
 
     @classmethod
-    def open(cls, url: str, *, password: str | None = None) -> Store:
+    def open(cls, url: str, *, password: str | None = None, patience: timedelta = _PATIENCE) -> Store:
         """A store at this URL; nothing is connected to yet."""
-        return cls(Database(url, password))
+        return cls(Database(url, password), patience)
+
+    def without_patience(self) -> Store:
+        """The same database for whoever wants an answer at once or none, such as a page."""
+        return Store(self._database, timedelta(0))
+
+    def hurry(self) -> None:
+        """Wait for the database no more, from now on and where it is waited for already; for a process that is to end."""
+        self._patience.hurry()
 
     def __enter__(self) -> Self:
         return self
@@ -125,9 +145,12 @@ class Store:
         """Let go of the database."""
         self._database.close()
 
-    def upgrade(self) -> None:
-        """Bring the schema up to date; any number of processes may call this at once."""
-        schema.upgrade(self._database)
+    def upgrade(self) -> str | None:
+        """Bring the schema up to date; any number of processes may call this at once.
+
+        The revision it had, ``None`` for an empty database. A newer schema that this release may still work on is left alone.
+        """
+        return schema.upgrade(self._database)
 
     def check(self) -> None:
         """Raise :class:`StoreError` unless the database answers and has the schema this release needs."""
@@ -154,11 +177,14 @@ class Store:
         """The right to run the window until ``now + lease``.
 
         ``None`` when it is done, when another process has it, or when it failed and ``retry_failed`` is false. A claim
-        whose lease has ended is taken over with the next attempt; its former holder can no longer save.
+        whose lease has ended is taken over with the next attempt; its former holder can no longer save. Windows of one
+        monitor are run one at a time, and what was begun is ended before a later one begins: ``None`` as well while another
+        window of the monitor is being run, or an earlier one was left unfinished.
         """
         wanted = Claim(claims.run_id_of(monitor, window.start), monitor, window, 1, worker, now, now + lease)
         with self._database.write() as connection:
-            return claims.claim(connection, wanted, retry_failed=retry_failed)
+            mine = claims.held(connection, wanted) if self._database.in_doubt else None
+            return mine or claims.claim(connection, wanted, retry_failed=retry_failed)
 
     def renew(self, claim: Claim, now: datetime, lease: timedelta) -> Claim:
         """Keep the claim until ``now + lease``, or :class:`ClaimLost`."""
@@ -190,6 +216,8 @@ class Store:
         key of an export or a notice that its destination has had before adds nothing; that of a ticket changes it.
         """
         with self._database.write() as connection:
+            if self._database.in_doubt and results.saved(connection, claim, run):
+                return
             results.save(connection, claim, run, tickets, exports or {}, notices or {}, past, picture)
             redactions.add(connection, run.monitor, "report", "report", masked or {})
 
@@ -213,12 +241,12 @@ class Store:
     def due_tickets(self, now: datetime, limit: int = 50, lease: timedelta = _SENDING) -> Sequence[Due[TicketWish]]:
         """Tickets to bring up to date now; no other process gets them before the lease ends."""
         with self._database.write() as connection:
-            return outbox.due_tickets(connection, now, limit, lease)
+            return outbox.due_tickets(connection, now, limit, lease, again=self._database.in_doubt)
 
     def due_exports(self, now: datetime, limit: int = 50, lease: timedelta = _SENDING) -> Sequence[Due[Export]]:
         """Exports to write now; no other process gets them before the lease ends."""
         with self._database.write() as connection:
-            return outbox.due_exports(connection, now, limit, lease)
+            return outbox.due_exports(connection, now, limit, lease, again=self._database.in_doubt)
 
     def ask_export(
         self, monitor: str, destination: str, slot: datetime, now: datetime, *, everything: bool = False
@@ -238,12 +266,23 @@ class Store:
     def due_notices(self, now: datetime, limit: int = 50, lease: timedelta = _SENDING) -> Sequence[Due[Notice]]:
         """Notices to send now; no other process gets them before the lease ends."""
         with self._database.write() as connection:
-            return outbox.due_notices(connection, now, limit, lease)
+            return outbox.due_notices(connection, now, limit, lease, again=self._database.in_doubt)
+
+    def hold(self, due: Due[Wish], now: datetime, lease: timedelta = _SENDING) -> Due[Wish]:
+        """What is due, kept from other processes until ``now + lease`` at least, or :class:`LeaseLost`.
+
+        Asked before each step that cannot be taken back. Nothing is written while much of the lease is left.
+        """
+        if outbox.held(due, now, lease):
+            return due
+        with self._database.write() as connection:
+            return outbox.hold(connection, due, now, lease, again=self._database.in_doubt)
 
     def keep_ticket(self, due: Due[TicketWish], known: Known) -> None:
-        """Note a step of bringing a ticket up to date that cannot be taken back."""
+        """Note a step of bringing a ticket up to date that cannot be taken back, or :class:`LeaseLost`."""
         with self._database.write() as connection:
-            ticket_rows.keep(connection, due.key, due.destination, known)
+            if not ticket_rows.keep(connection, outbox.ours(due), known):
+                raise outbox.lost(due)
 
     def settled(
         self,
@@ -255,14 +294,17 @@ class Store:
         silence: Silence | None = None,
         lifted: bool = False,
         masked: Mapping[str, int] | None = None,
-    ) -> None:
+    ) -> bool:
         """Note that a ticket is up to date and how it was left, and do what a person asked for on it.
 
-        ``lifted`` takes back a silence that was said on it; ``masked`` is how much was masked in its texts, by kind.
+        False, and nothing but that the ticket is due again, when another process has taken over the sending meanwhile:
+        what was written last may be this one's, older, words. ``lifted`` takes back a silence that was said on it; ``masked`` is how much was masked in its texts, by kind.
         """
         reopened = known.open is True and due.known.open is False
         with self._database.write() as connection:
-            ticket_rows.settled(connection, due.key, due.destination, known, due.revision, now, reopened=reopened)
+            if not ticket_rows.settled(connection, outbox.ours(due), known, due.revision, now, reopened=reopened):
+                ticket_rows.again(connection, due.key, due.destination, now)
+                return False
             redactions.add(connection, due.monitor, "ticket", due.destination, masked or {})
             if baseline is not None:
                 references.accept(connection, baseline)
@@ -270,6 +312,7 @@ class Store:
                 ticket_rows.lift(connection, due.monitor, due.key)
             if silence is not None:
                 ticket_rows.silence(connection, silence)
+            return True
 
     def living(self, monitor: str, limit: int = 10) -> Sequence[Living]:
         """Episodes of drift that have tickets, the newest first."""

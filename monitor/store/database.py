@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from monitor.errors import StoreError
 from monitor.secrets import redact_url
+from monitor.store import postgres
 from monitor.store.faults import translate
 
 __all__ = ["Database", "insert_missing"]
@@ -40,7 +42,7 @@ def insert_missing(connection: Connection, table: sa.Table, row: Mapping[str, An
 
 def _parse(url: str, password: str | None) -> URL:
     try:
-        parsed = make_url(str(url))
+        parsed = make_url(postgres.hosts_apart(str(url)))
     except (exc.ArgumentError, ValueError):
         # Not quoted: where the password stands in it cannot be told.
         raise StoreError(
@@ -104,23 +106,29 @@ class Database:
             # One snapshot for all statements of a read, so that a run and its measurements belong together.
             self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._writer = self._engine.execution_options(writes=True)
+        self._doubt = threading.local()
 
     def _open(self, url: URL) -> Engine:
-        options: dict[str, Any] = {} if self.kind == "sqlite" else {"connect_args": {"connect_timeout": 10}}
+        options: dict[str, Any] = {} if self.kind == "sqlite" else {"connect_args": postgres.apart(url)}
         try:
-            return sa.create_engine(url, hide_parameters=True, pool_pre_ping=self.kind != "sqlite", **options)
+            engine = sa.create_engine(url, hide_parameters=True, pool_pre_ping=self.kind != "sqlite", **options)
+            if self.kind != "sqlite":
+                postgres.bound(engine)
         except ImportError as error:
             raise StoreError(
                 f"database {self.name}: its driver is not installed; pip install 'drift-monitor[postgres]'"
             ) from error
+        return engine
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        committing = False
         try:
-            with engine.begin() as connection:
+            with engine.connect() as connection, connection.begin() as transaction:
                 yield connection
+                committing = transaction.is_active
         except exc.SQLAlchemyError as error:
-            raise translate(error, self.name) from error
+            raise translate(error, self.name, committing=committing) from error
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -133,6 +141,24 @@ class Database:
         """A transaction that may write; whole or not at all."""
         with self._transaction(self._writer) as connection:
             yield connection
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether this thread does a change again whose first time may have succeeded: its COMMIT had no answer."""
+        return getattr(self._doubt, "is", False)
+
+    @in_doubt.setter
+    def in_doubt(self, doubtful: bool) -> None:
+        setattr(self._doubt, "is", doubtful)
+
+    def anew(self) -> None:
+        """Connect anew from now on: the server may be another one."""
+        if self.kind != "sqlite":
+            self._engine.dispose()
+
+    def is_standby(self, connection: Connection) -> bool:
+        """Whether the server only follows another and takes no changes."""
+        return self.kind != "sqlite" and bool(connection.execute(sa.select(sa.func.pg_is_in_recovery())).scalar())
 
     def now(self) -> datetime:
         """The database's clock: one for all replicas. SQLite's is the machine's."""
@@ -152,7 +178,8 @@ class Database:
                     driver.execute("VACUUM")
                     driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                     return
-                driver.autocommit = True
+                driver.autocommit, driver.hurried = True, False
+                driver.execute("SET statement_timeout = 0")
                 driver.execute(f"SET lock_timeout = {_BUSY_SECONDS * 1000}")
                 for table in tables:
                     driver.execute(f'VACUUM (FULL) "{table}"')

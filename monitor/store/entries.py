@@ -88,6 +88,7 @@ class Due(Generic[Wish]):
 
     known     how a ticket was left
     revision  of what is asked of a ticket
+    until     when the lease ends; no two leases of a wish end at the same moment, so it tells them apart
     """
 
     destination: str
@@ -95,6 +96,7 @@ class Due(Generic[Wish]):
     attempt: int
     known: Known = field(default_factory=Known)
     revision: int = 0
+    until: datetime | None = field(default=None, compare=False)
 
     @property
     def key(self) -> str:

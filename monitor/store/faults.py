@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import exc
 
-from monitor.errors import StoreError
+from monitor.errors import StoreError, StoreUnavailable
 
 __all__ = ["translate"]
 
@@ -27,9 +27,15 @@ _POSTGRES = {
     "53300": "the server has no connection left; raise max_connections or run fewer replicas",
     "55P03": "a lock was not to be had in time; run again",
     "40": "another process was in the way; run again",
+    "57014": "a statement took too long and was cancelled; see what else the server is busy with, then run again",
     "57": "the server is shutting down or cancelled the statement; run again",
+    "25P03": "the connection was idle in the middle of a change for too long and was cut; run again",
     "08": "the connection was lost; check that the server runs",
 }
+# What a standby says to a transaction that is to write, before it has come to that.
+_POSTGRES["0A000"] = _POSTGRES["25006"]
+_AWAY = ("08", "40001", "40P01", "57P01", "57P02", "57P03", "57P05", "25P03", "25006", "0A000", "53300", "55P03")
+"""States in which the same again, on a new connection perhaps, can succeed."""
 # libpq gives no code when the connection itself fails, only English text.
 _CONNECTING = {
     "password authentication failed": _POSTGRES["28"],
@@ -39,20 +45,43 @@ _CONNECTING = {
     "timeout expired": "the server did not answer in time; check host, port and firewall",
     "starting up": "the server is starting; run again in a moment",
     "too many clients": _POSTGRES["53300"],
+    "session is read-only": _POSTGRES["25006"],
+    "server is in hot standby mode": _POSTGRES["25006"],
 }
 _NO_SCHEMA = "it lacks a table or column; run drift-monitor db upgrade"
 _UNREACHABLE = "it cannot be reached; check that the server runs, host and port"
 
 
-def translate(error: exc.SQLAlchemyError, url: str) -> Exception:
-    """The exception to raise instead; ``url`` must not hold a password."""
+def translate(error: exc.SQLAlchemyError, url: str, *, committing: bool = False) -> Exception:
+    """The exception to raise instead; ``url`` must not hold a password.
+
+    ``committing`` when it came in answer to a COMMIT, or instead of one.
+    """
     origin = error.orig if isinstance(error, exc.StatementError) else None
     # A value that a column type refused: our own words, which SQLAlchemy has wrapped.
     if isinstance(origin, ValueError) and not isinstance(error, exc.DBAPIError):
         return origin
+    if isinstance(error, exc.TimeoutError):
+        return StoreUnavailable(f"database {url}: every connection of this process is in use; try again")
     if origin is None:
         return StoreError(f"database {url}: {type(error).__name__}")
-    return StoreError(f"database {url}: {_words(origin)}")
+    words = f"database {url}: {_words(origin)}"
+    if not _passes(origin):
+        return StoreError(words)
+    # A server that names a conflict has not made the change.
+    refused = str(getattr(origin, "sqlstate", None)).startswith("40")
+    return StoreUnavailable(words, in_doubt=committing and not refused)
+
+
+def _passes(origin: BaseException) -> bool:
+    """Whether it may be over in a moment. SQLite has waited by itself already."""
+    if hasattr(origin, "sqlite_errorname"):
+        return False
+    state = getattr(origin, "sqlstate", None)
+    if state is not None:
+        return bool(state.startswith(_AWAY))
+    words = _words(origin)
+    return words not in {_POSTGRES["28"], _CONNECTING["does not exist"], _CONNECTING["no pg_hba.conf entry"]}
 
 
 def _words(origin: BaseException) -> str:

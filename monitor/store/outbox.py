@@ -7,6 +7,7 @@ which the receiver recognises by its key. Every failure pushes the row further a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from monitor.errors import LeaseLost
 from monitor.store import redactions, slots
 from monitor.store.database import insert_missing
 from monitor.store.entries import AnyDue, Delivery, DeliveryStatus, Due, Place, Wish
@@ -29,7 +31,11 @@ __all__ = [
     "due_exports",
     "due_notices",
     "due_tickets",
+    "held",
+    "hold",
+    "lost",
     "not_sent",
+    "ours",
     "sent",
     "unpark",
     "wait",
@@ -75,9 +81,21 @@ def _told_lately(connection: Connection, run: Run, notice: Notice, destination: 
     return bool(connection.execute(query).scalar())
 
 
-def _lease(connection: Connection, table: sa.Table, now: datetime, limit: int, lease: timedelta) -> Sequence[Row[Any]]:
-    """Take up to ``limit`` due rows, oldest first, that no other process is taking."""
+def _until(now: datetime, lease: timedelta, attempt: int) -> datetime:
+    """When a lease ends; a row that kills its process waits longer each time as well."""
+    return now + max(lease, wait(attempt))
+
+
+def _lease(
+    connection: Connection, table: sa.Table, now: datetime, limit: int, lease: timedelta, *, again: bool
+) -> Sequence[tuple[Row[Any], datetime]]:
+    """Take up to ``limit`` due rows, oldest first, that no other process is taking, and when each lease ends.
+
+    ``again`` when they may have been taken a moment ago, at this very ``now``, and the answer was lost.
+    """
     free = sa.or_(table.c.leased_until.is_(None), table.c.leased_until <= now)
+    if again:
+        free = sa.or_(free, table.c.leased_until.in_([_until(now, lease, attempt) for attempt in range(1, 20)]))
     found = connection.execute(
         sa.select(table)
         .where(table.c.status == DeliveryStatus.PENDING.value, table.c.due_at <= now, free)
@@ -85,13 +103,12 @@ def _lease(connection: Connection, table: sa.Table, now: datetime, limit: int, l
         .limit(limit)
         .with_for_update(skip_locked=True)
     ).all()
-    for row in found:
-        # A row that kills its process waits longer each time as well.
-        until = now + max(lease, wait(row.attempts + 1))
+    taken = [(row, _until(now, lease, row.attempts + 1)) for row in found]
+    for row, until in taken:
         connection.execute(
             sa.update(table).where(_is(table, row)).values(leased_until=until, attempts=row.attempts + 1)
         )
-    return found
+    return taken
 
 
 def _is(table: sa.Table, row: Row[Any]) -> sa.ColumnElement[bool]:
@@ -105,18 +122,22 @@ def _due(
     now: datetime,
     limit: int,
     lease: timedelta,
+    *,
+    again: bool,
 ) -> Sequence[Due[Wish]]:
     """Lease rows that are due and make wishes of them and their runs."""
-    found = _lease(connection, table, now, limit, lease)
-    query = sa.select(runs).where(runs.c.id.in_({row.run_id for row in found}))
+    found = _lease(connection, table, now, limit, lease, again=again)
+    query = sa.select(runs).where(runs.c.id.in_({row.run_id for row, _ in found}))
     by_id = {row.id: row for row in connection.execute(query)}
-    return [Due(row.destination, make(row, by_id[row.run_id]), row.attempts + 1) for row in found]
+    return [Due(row.destination, make(row, by_id[row.run_id]), row.attempts + 1, until=until) for row, until in found]
 
 
-def due_tickets(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[TicketWish]]:
+def due_tickets(
+    connection: Connection, now: datetime, limit: int, lease: timedelta, *, again: bool = False
+) -> Sequence[Due[TicketWish]]:
     """Lease tickets that are due."""
-    found = _lease(connection, tickets, now, limit, lease)
-    notes = notes_of(connection, {row.key for row in found})
+    found = _lease(connection, tickets, now, limit, lease, again=again)
+    notes = notes_of(connection, {row.key for row, _ in found})
     return [
         Due(
             row.destination,
@@ -124,28 +145,63 @@ def due_tickets(connection: Connection, now: datetime, limit: int, lease: timede
             row.attempts + 1,
             known_of(row),
             row.revision or 0,
+            until,
         )
-        for row in found
+        for row, until in found
     ]
 
 
-def due_notices(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[Notice]]:
+def due_notices(
+    connection: Connection, now: datetime, limit: int, lease: timedelta, *, again: bool = False
+) -> Sequence[Due[Notice]]:
     """Lease notices that are due."""
 
     def notice(row: Row[Any], run: Row[Any]) -> Notice:
         return Notice(row.key, row.monitor, row.event, row.title, row.body, Window(run.window_start, run.window_end))
 
-    return _due(connection, notices, notice, now, limit, lease)
+    return _due(connection, notices, notice, now, limit, lease, again=again)
 
 
-def due_exports(connection: Connection, now: datetime, limit: int, lease: timedelta) -> Sequence[Due[Export]]:
+def due_exports(
+    connection: Connection, now: datetime, limit: int, lease: timedelta, *, again: bool = False
+) -> Sequence[Due[Export]]:
     """Lease exports that are due, with the candidates as they are now."""
-    return _due(connection, exports, partial(slots.export_of, connection), now, limit, lease)
+    return _due(connection, exports, partial(slots.export_of, connection), now, limit, lease, again=again)
 
 
-def _of(due: AnyDue) -> tuple[sa.Table, sa.ColumnElement[bool]]:
+def _of(due: Due[Any]) -> tuple[sa.Table, sa.ColumnElement[bool]]:
     table = {TicketWish: tickets, Export: exports, Notice: notices}[type(due.wish)]
     return table, sa.and_(table.c.key == due.key, table.c.destination == due.destination)
+
+
+def ours(due: Due[Any]) -> sa.ColumnElement[bool]:
+    """The row of this lease, if it is still this lease's."""
+    table, this = _of(due)
+    return this if due.until is None else sa.and_(this, table.c.leased_until == due.until)
+
+
+def held(due: Due[Any], now: datetime, lease: timedelta) -> bool:
+    """Whether at least half of the lease is left, so that nobody else can have it."""
+    return due.until is not None and due.until - now >= max(lease, wait(due.attempt)) / 2
+
+
+def hold(connection: Connection, due: Due[Wish], now: datetime, lease: timedelta, *, again: bool) -> Due[Wish]:
+    """Lease it on, or :class:`LeaseLost`; ``again`` when that may have been done at this very ``now`` already."""
+    table, this = _of(due)
+    until = _until(now, lease, due.attempt)
+    mine = sa.or_(ours(due), sa.and_(this, table.c.leased_until == until)) if again else ours(due)
+    changed = sa.update(table).where(mine, table.c.status == DeliveryStatus.PENDING.value).values(leased_until=until)
+    if connection.execute(changed).rowcount != 1:
+        raise lost(due)
+    return replace(due, until=until)
+
+
+def lost(due: Due[Any]) -> LeaseLost:
+    """The error to raise when :func:`ours` finds nothing."""
+    return LeaseLost(
+        f"{due.key} is no longer this process's to send to {due.destination}: it was held up for longer than its lease and "
+        "another process took it over"
+    )
 
 
 def sent(
@@ -164,12 +220,12 @@ def sent(
 def not_sent(
     connection: Connection, due: AnyDue, error: str, now: datetime, *, permanent: bool, least: timedelta = timedelta(0)
 ) -> None:
-    """Note the failure and push the row ahead by ``least`` at least, or park it; nothing once it is sent or parked."""
-    table, this = _of(due)
+    """Note the failure and push the row ahead by ``least`` at least, or park it; nothing once another process has it."""
+    table, _ = _of(due)
     status = DeliveryStatus.PARKED if permanent else DeliveryStatus.PENDING
     connection.execute(
         sa.update(table)
-        .where(this, table.c.status == DeliveryStatus.PENDING.value)
+        .where(ours(due), table.c.status == DeliveryStatus.PENDING.value)
         .values(
             status=status.value,
             error=error,

@@ -14,7 +14,7 @@ from monitor.store.entries import Claim, Past
 from monitor.store.tables import candidates, decisions, measurements, monitors, runs
 from monitor.values import Decision, Export, Notice, Run, RunStatus, TicketWish
 
-__all__ = ["save"]
+__all__ = ["save", "saved"]
 
 
 def _check(claim: Claim, run: Run, exports: Mapping[str, Export]) -> Decision:
@@ -33,6 +33,18 @@ def _check(claim: Claim, run: Run, exports: Mapping[str, Export]) -> Decision:
                 f"the export to {destination} must hold the candidates of its run {run.id}, all and no other"
             )
     return run.decision
+
+
+def saved(connection: Connection, claim: Claim, run: Run) -> bool:
+    """Whether this very run was saved already, and the answer lost on its way."""
+    this = sa.and_(
+        runs.c.id == claim.run_id,
+        runs.c.attempt == claim.attempt,
+        runs.c.claimed_by == claim.worker,
+        runs.c.status == run.status.value,
+        runs.c.finished_at == run.finished_at,
+    )
+    return connection.execute(sa.select(runs.c.id).where(this)).first() is not None
 
 
 def save(

@@ -15,6 +15,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    text,
 )
 
 from monitor.store.columns import Document, Moment, Number, Words
@@ -26,6 +27,7 @@ __all__ = [
     "block_sums",
     "calibrations",
     "candidates",
+    "compatibility",
     "datasets",
     "decisions",
     "deployments",
@@ -64,6 +66,14 @@ def _of_run() -> Column[Any]:
     return Column("run_id", Words, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
 
 
+# One row: the revision of the oldest code that may work on this schema.
+compatibility = Table(
+    "schema_compatibility",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    _needed("oldest", Words),
+)
+
 monitors = Table(
     "monitors",
     metadata,
@@ -84,6 +94,7 @@ reference_versions = Table(
     _needed("active", Boolean),
 )
 
+_UNDER_WAY = text("status = 'running'")
 runs = Table(
     "runs",
     metadata,
@@ -116,6 +127,7 @@ runs = Table(
     UniqueConstraint("monitor", "window_start"),
     Index(None, "monitor", "status", "window_start"),
     Index(None, "window_start"),
+    Index(None, "lease_until", postgresql_where=_UNDER_WAY, sqlite_where=_UNDER_WAY),
 )
 
 measurements = Table(

@@ -20,6 +20,7 @@ from monitor.store.tables import silences, ticket_notes, tickets
 from monitor.values import Known, Living, Said, Silence, TicketWish
 
 __all__ = [
+    "again",
     "keep",
     "known_of",
     "lift",
@@ -186,10 +187,16 @@ def notes_of(connection: Connection, keys: Iterable[str]) -> dict[str, list[Said
     return found
 
 
-def keep(connection: Connection, key: str, destination: str, known: Known) -> None:
-    """Keep how the ticket was left, in the middle of bringing it up to date."""
-    this = (tickets.c.key == key, tickets.c.destination == destination)
-    connection.execute(sa.update(tickets).where(*this).values(known=_kept(known), location=known.location))
+def keep(connection: Connection, ours: sa.ColumnElement[bool], known: Known) -> bool:
+    """Keep how the ticket was left, in the middle of bringing it up to date; false when it is another's by now."""
+    changed = sa.update(tickets).where(ours).values(known=_kept(known), location=known.location)
+    return connection.execute(changed).rowcount == 1
+
+
+def again(connection: Connection, key: str, destination: str, now: datetime) -> None:
+    """Make a ticket due once more, and again after whoever is at it: what it says may be out of date."""
+    for row in _rows(connection, tickets.c.key == key, tickets.c.destination == destination):
+        connection.execute(_touched(key, destination, row, now))
 
 
 def _kept(known: Known) -> dict[str, Any]:
@@ -203,16 +210,24 @@ def _kept(known: Known) -> dict[str, Any]:
 
 
 def settled(
-    connection: Connection, key: str, destination: str, known: Known, revision: int, now: datetime, *, reopened: bool
-) -> None:
-    """The ticket says what was asked of it; due again at once when more has been asked meanwhile."""
-    this = (tickets.c.key == key, tickets.c.destination == destination)
+    connection: Connection,
+    ours: sa.ColumnElement[bool],
+    known: Known,
+    revision: int,
+    now: datetime,
+    *,
+    reopened: bool,
+) -> bool:
+    """The ticket says what was asked of it; due again at once when more has been asked meanwhile.
+
+    False, and nothing noted, when it is another's by now.
+    """
     current = sa.func.coalesce(tickets.c.revision, 0) == revision
     # A drift that was over before its ticket could be opened leaves none behind.
     opened = now if reopened else sa.func.coalesce(tickets.c.sent_at, now)
-    connection.execute(
+    changed = connection.execute(
         sa.update(tickets)
-        .where(*this)
+        .where(ours)
         .values(
             known=_kept(known),
             location=known.location,
@@ -223,6 +238,7 @@ def settled(
             due_at=sa.case((current, tickets.c.due_at), else_=now),
         )
     )
+    return changed.rowcount == 1
 
 
 def silence(connection: Connection, said: Silence) -> None:

@@ -17,11 +17,18 @@ WONT_FIX = "wont-fix"
 _ASKING = frozenset({ACCEPTED, WONT_FIX})
 
 
-def settle(service: Tickets, draft: Draft, known: Known, keep: Callable[[Known], None] = lambda known: None) -> Known:
+def settle(
+    service: Tickets,
+    draft: Draft,
+    known: Known,
+    keep: Callable[[Known], None] = lambda known: None,
+    hold: Callable[[], None] = lambda: None,
+) -> Known:
     """Bring the ticket to what the draft says, and tell how it stands.
 
     A ticket that a person closed is not opened again for the same drift, and one that was taken away not a second time;
-    both end with the drift. ``keep`` is told of every step that cannot be taken back, so that a crash repeats none of them.
+    both end with the drift. ``keep`` is told of every step that cannot be taken back, so that a crash repeats none of them;
+    ``hold`` is called before each change, and raises when the ticket is another process's by now.
     """
     seen = service.find(draft, known.location)
     if seen is None:
@@ -31,6 +38,7 @@ def settle(service: Tickets, draft: Draft, known: Known, keep: Callable[[Known],
         if not draft.open:
             # Over before it could be opened: nobody needs to hear of it now.
             return replace(known, open=False)
+        hold()
         seen = service.create(draft)
         known = replace(known, location=seen.location, open=True)
         keep(known)
@@ -42,21 +50,31 @@ def settle(service: Tickets, draft: Draft, known: Known, keep: Callable[[Known],
     reopened = wanted and not is_open
     if reopened:
         # Before a comment says why: it should be found where open tickets are looked for.
+        hold()
         service.update(seen, draft, open=True)
         known = replace(known, open=True)
         keep(known)
-    known = _tell(service, seen, draft, known, keep)
+    known = _tell(service, seen, draft, known, keep, hold)
     if not reopened:
+        hold()
         service.update(seen, draft, open=wanted)
     return replace(known, open=wanted, by_hand=by_hand and draft.open)
 
 
-def _tell(service: Tickets, seen: Seen, draft: Draft, known: Known, keep: Callable[[Known], None]) -> Known:
+def _tell(
+    service: Tickets,
+    seen: Seen,
+    draft: Draft,
+    known: Known,
+    keep: Callable[[Known], None],
+    hold: Callable[[], None],
+) -> Known:
     told = known.told | (seen.notes or frozenset())
     for note in draft.notes:
         if note.key in told:
             continue
         if not known.by_hand or note.lasting:
+            hold()
             service.comment(seen, note)
         # What a person who closed the ticket was spared is not told later either.
         told |= {note.key}
