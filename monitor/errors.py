@@ -116,10 +116,14 @@ class PublishError(MonitorError):
     """A ticket or an export could not be written.
 
     ``permanent`` is true when trying again cannot help (wrong credential, refused content); ``retry_after`` is in how many
-    seconds the service asks to be tried again, ``None`` when it does not say.
+    seconds the service asks to be tried again, ``None`` when it does not say; ``unanswered`` is true when there was no answer at
+    all, so that whatever else goes to the same address may wait as well.
     """
 
-    def __init__(self, message: str, *, permanent: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, permanent: bool = False, retry_after: float | None = None, unanswered: bool = False
+    ) -> None:
         self.permanent = permanent
         self.retry_after = retry_after
+        self.unanswered = unanswered
         super().__init__(message)

@@ -19,6 +19,7 @@ from monitor.remarks import proof
 from monitor.store import Due
 from monitor.store.entries import Wish
 from monitor.ticketing import bring_up_to_date
+from monitor.tickets import Tickets
 from monitor.values import Decision, Export, Notice, Run, State, TicketWish, Window
 
 __all__ = ["Wishes", "publish_exports", "publish_pending", "wishes"]
@@ -91,31 +92,35 @@ def publish_pending(monitors: Mapping[str, Monitor], desk: Desk) -> int:
     Each is claimed, sent, and marked in that order, so a crash in between repeats the sending, which is idempotent by key.
     Exports come first, because a ticket says where they are.
     """
-    store, sent = desk.store, 0
+    post, sent = _Post(desk), 0
     ask_scheduled(monitors, desk)
-    sent += publish_exports(monitors, desk)
-    while tickets := store.due_tickets(now=desk.clock(), limit=_AT_ONCE, lease=desk.lease):
+    sent += _publish_exports(monitors, post)
+    while tickets := desk.store.due_tickets(now=desk.clock(), limit=_AT_ONCE, lease=desk.lease):
         for ticket in tickets:
             monitor = monitors.get(ticket.monitor)
-            known = monitor is not None and ticket.destination in monitor.tickets
-            settle = partial(bring_up_to_date, monitor, desk=desk) if monitor is not None and known else None
-            sent += _send(ticket, settle, desk)
-    while notices := store.due_notices(now=desk.clock(), limit=_AT_ONCE, lease=desk.lease):
+            to = None if monitor is None else monitor.tickets.get(ticket.destination)
+            settle = partial(bring_up_to_date, monitor, desk=desk) if monitor is not None and to is not None else None
+            sent += post.send(ticket, settle, to)
+    while notices := desk.store.due_notices(now=desk.clock(), limit=_AT_ONCE, lease=desk.lease):
         for notice in notices:
             monitor = monitors.get(notice.monitor)
             known = monitor is not None and notice.destination in monitor.notifiers
-            sent += _send(notice, partial(_notify, monitor, desk=desk) if monitor is not None and known else None, desk)
+            sent += post.send(notice, partial(_notify, monitor, desk=desk) if monitor is not None and known else None)
     return sent
 
 
 def publish_exports(monitors: Mapping[str, Monitor], desk: Desk) -> int:
     """Write the exports that wait; how many were written."""
-    sent = 0
+    return _publish_exports(monitors, _Post(desk))
+
+
+def _publish_exports(monitors: Mapping[str, Monitor], post: _Post) -> int:
+    desk, sent = post.desk, 0
     while exports := desk.store.due_exports(now=desk.clock(), limit=_AT_ONCE, lease=desk.lease):
         for due in exports:
             monitor = monitors.get(due.monitor)
             known = monitor is not None and due.destination in monitor.exports
-            sent += _send(due, partial(_export, monitor, desk=desk) if monitor is not None and known else None, desk)
+            sent += post.send(due, partial(_export, monitor, desk=desk) if monitor is not None and known else None)
     return sent
 
 
@@ -133,35 +138,46 @@ def _notify(monitor: Monitor, due: Due[Notice], desk: Desk) -> str:
     return location
 
 
-def _send(due: Due[Wish], send: Callable[[Due[Wish]], str] | None, desk: Desk) -> bool:
-    """Send one wish, which marks it; a failure is kept with its reason and tried again later.
+class _Post:
+    """One round of sending. An address that gave no answer is asked no more in it: the wishes for others do not wait."""
 
-    Many are leased at once: by the time a slow destination has taken the first, the last may be another process's.
-    """
-    desk.step("send")
-    try:
-        due = desk.store.hold(due, desk.clock(), desk.lease)
-        location = (send or _no_destination)(due)
-    except LeaseLost as lost:
-        _log.warning("sending lost", extra=fields(monitor=due.monitor, to=due.destination, why=str(lost)))
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._silent: dict[str, str] = {}
+
+    def send(self, due: Due[Wish], send: Callable[[Due[Wish]], str] | None, to: Tickets | None = None) -> bool:
+        """Send one wish, which marks it; a failure is kept with its reason and tried again later.
+
+        Many are leased at once: by the time a slow destination has taken the first, the last may be another process's.
+        """
+        desk, address = self.desk, getattr(to, "address", "")
+        desk.step("send")
+        if address in self._silent:
+            return self._not_sent(due, self._silent[address])
+        try:
+            due = desk.store.hold(due, desk.clock(), desk.lease)
+            location = (send or _no_destination)(due)
+        except LeaseLost as lost:
+            _log.warning("sending lost", extra=fields(monitor=due.monitor, to=due.destination, why=str(lost)))
+            return False
+        except (Stopped, StoreError):
+            raise
+        except PublishError as error:
+            if error.unanswered and address:
+                self._silent[address] = str(error)
+            return self._not_sent(due, str(error), permanent=error.permanent, after=error.retry_after)
+        except Exception as error:  # noqa: BLE001 - a bug in one destination must not hold up the others
+            return self._not_sent(due, unforeseen(error, _log))
+        _log.info("sent", extra=fields(monitor=due.monitor, to=due.destination, where=location))
+        return True
+
+    def _not_sent(self, due: Due[Any], error: str, *, permanent: bool = False, after: float | None = None) -> bool:
+        """``after``: seconds that the other side asked to be left alone."""
+        wait = timedelta(seconds=after or 0.0)
+        self.desk.store.not_sent(due, error, permanent=permanent, now=self.desk.clock(), wait=wait)
+        said = fields(monitor=due.monitor, to=due.destination, attempt=due.attempt, error=error)
+        _log.warning("not sent", extra=said)
         return False
-    except (Stopped, StoreError):
-        raise
-    except PublishError as error:
-        return _not_sent(due, str(error), desk, permanent=error.permanent, after=error.retry_after)
-    except Exception as error:  # noqa: BLE001 - a bug in one destination must not hold up the others
-        return _not_sent(due, unforeseen(error, _log), desk)
-    _log.info("sent", extra=fields(monitor=due.monitor, to=due.destination, where=location))
-    return True
-
-
-def _not_sent(due: Due[Any], error: str, desk: Desk, *, permanent: bool = False, after: float | None = None) -> bool:
-    """``after``: seconds that the other side asked to be left alone."""
-    wait = timedelta(seconds=after or 0.0)
-    desk.store.not_sent(due, error, permanent=permanent, now=desk.clock(), wait=wait)
-    said = fields(monitor=due.monitor, to=due.destination, attempt=due.attempt, error=error)
-    _log.warning("not sent", extra=said)
-    return False
 
 
 def _no_destination(due: Due[Any]) -> str:

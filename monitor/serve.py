@@ -115,7 +115,7 @@ def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
         timeout_graceful_shutdown=10,
     )
     server = _Server(config, scheduling.stop)
-    scheduling.when_it_fails = partial(setattr, server, "should_exit", True)  # noqa: FBT003 - the attribute's value
+    scheduling.when_it_fails = partial(setattr, server, "should_exit", True)
     _log.info("serving", extra=fields(host=of.host, port=of.port, monitors=len(settings.monitors)))
     _on_signals(scheduling.stop)
     try:

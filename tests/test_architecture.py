@@ -125,7 +125,19 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "exporting": ({"values", "errors", "desk", "export_plan", "logs", "redaction", "reporting", "store"}, set()),
     "publish": (
-        {"values", "errors", "desk", "episodes", "exporting", "news", "remarks", "store", "ticketing", "logs"},
+        {
+            "values",
+            "errors",
+            "desk",
+            "episodes",
+            "exporting",
+            "news",
+            "remarks",
+            "store",
+            "ticketing",
+            "tickets",
+            "logs",
+        },
         set(),
     ),
     "pipeline": (

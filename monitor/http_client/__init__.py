@@ -88,6 +88,11 @@ class HttpClient:
         self._pool = connections(url, ca_file)
         self._free_at = 0.0
 
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        return self._origin
+
     def call(
         self,
         method: str,
@@ -284,7 +289,10 @@ class HttpClient:
             what = "it did not answer in time"
         else:
             what = f"the connection broke ({type(error).__name__})"
-        return self._failed(call, f"{what}; it is tried again later by itself")
+        return self._failed(call, f"{what}; it is tried again later by itself", unanswered=True)
 
-    def _failed(self, call: Call, why: str, *, permanent: bool = False, wait: float | None = None) -> PublishError:
-        return PublishError(f"{self._name}: could not {call.doing}: {why}", permanent=permanent, retry_after=wait)
+    def _failed(
+        self, call: Call, why: str, *, permanent: bool = False, wait: float | None = None, unanswered: bool = False
+    ) -> PublishError:
+        said = f"{self._name}: could not {call.doing}: {why}"
+        return PublishError(said, permanent=permanent, retry_after=wait, unanswered=unanswered)

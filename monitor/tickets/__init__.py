@@ -35,7 +35,10 @@ class Seen:
 
 
 class Tickets(Protocol):
-    """One service. Every method may raise ``PublishError``, which says whether trying again can help."""
+    """One service. Every method may raise ``PublishError``, which says whether trying again can help.
+
+    A backend may have an attribute ``address``: when one there gives no answer, others with the same are not asked in that round.
+    """
 
     def find(self, draft: Draft, location: str) -> Seen | None:
         """The ticket with the draft's key, whatever became of it; ``None`` when there is none, or it was deleted.

@@ -79,6 +79,11 @@ class GitHubTickets:
         }
         self._client = HttpClient("GitHub", url, headers=headers, secrets=(token,), ca_file=ca_file, total=timeout)
 
+    @property
+    def address(self) -> str:
+        """Where it is: if nobody answers there, no other ticket is tried in the same round."""
+        return self._client.origin
+
     def find(self, draft: Draft, location: str) -> Seen | None:
         """The issue at ``location``, else the oldest with the key's mark among those made since the drift began."""
         issue = self._at(location) if location else self._marked(draft)

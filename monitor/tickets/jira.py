@@ -104,6 +104,11 @@ class JiraTickets:
 
     # What they do alike.
 
+    @property
+    def address(self) -> str:
+        """Where it is: if nobody answers there, no other ticket is tried in the same round."""
+        return self._client.origin
+
     def find(self, draft: Draft, location: str) -> Seen | None:
         """The issue at ``location``, else the oldest with the key's label."""
         issue = self._read(location.rstrip("/").rpartition("/")[2]) if location else None

@@ -102,6 +102,11 @@ class WebhookTickets:
         except ValueError as error:
             raise PluginError(f"webhook: {error}") from error
 
+    @property
+    def address(self) -> str:
+        """Where it is: if nobody answers there, no other ticket is tried in the same round."""
+        return _origin(self._url)
+
     def find(self, draft: Draft, location: str) -> Seen | None:
         """The ticket as the service shows it, when ``find`` says how; else what was remembered."""
         if self._find is None:
