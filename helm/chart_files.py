@@ -46,7 +46,6 @@ def plain(schema: Any) -> Any:
         key: {name: plain(one) for name, one in value.items()} if key in {"properties", "$defs"} else plain(value)
         for key, value in schema.items()
         if key not in {"title", "description", "default", "$comment", "$schema"}
-        or not isinstance(value, str | list | dict)
     }
 
 

@@ -12,7 +12,7 @@ import yaml
 
 HEAD = """# drift-monitor
 
-{description}. Chart {version}, drift-monitor {app}; Kubernetes {kubernetes}, Helm 3.8 or newer.
+{description}. Chart {version}, drift-monitor {app}; Kubernetes {kubernetes}; linted and rendered with Helm 4.2, written so that Helm 3 reads it too.
 
 ```console
 helm install drift-monitor helm/drift-monitor --namespace drift-monitor --create-namespace --values my-values.yaml

@@ -123,7 +123,8 @@ class Rules:
             if rule is False:
                 yield Broken(at, keyword, (*at, "typo"), 1)
             elif keyword == "propertyNames":
-                yield Broken(at, "not" if "not" in rule else "pattern", (*at, "app.kubernetes.io/name"), "x")
+                # Reserved for the chart; of patterns that a name must keep to, this keeps to none.
+                yield Broken(at, "not" if "not" in rule else "pattern", (*at, "helm.sh/resource-policy"), "x")
             return
         if keyword == "required":
             yield from (Broken(at, keyword, (*at, key), GONE) for key in rule)

@@ -75,6 +75,20 @@ def test_every_document_has_a_name_of_its_own_and_no_key_twice(case):
         assert len(name) <= {"CronJob": 52}.get(kind, 63), name
 
 
+def test_the_linter_finds_something():
+    assert any("modee" in line for line in lint({"modee": "service"}))
+    assert any("data" in line for line in lint({"config": {"monitors": []}, "persistence": {"data": 1}}))
+
+
+def test_labels_that_are_given_twice_are_the_special_ones():
+    labels = {one["kind"]: one["metadata"]["labels"] for one in made("monitoring")}
+    assert {kind for kind, held in labels.items() if held["team"] != "ml"} == {"Pod"}
+    assert {kind for kind, held in labels.items() if held["release"] != "nobody"} == {
+        "ServiceMonitor",
+        "PrometheusRule",
+    }
+
+
 def test_a_release_name_at_its_limit_makes_names_that_tell_releases_apart():
     one, other = (documents(render(values_of("cronjob"), name="x" * 51 + end)) for end in ("ab", "cd"))
     named = [{(it["kind"], it["metadata"]["name"]) for it in objects} for objects in (one, other)]
@@ -244,6 +258,7 @@ def test_pods_mount_what_their_settings_name(case):
             assert path in mounts, path
         environment = {one["name"]: one.get("value") for one in container["env"]}
         assert environment["DRIFT_MONITOR_CONFIG"] == "/etc/drift-monitor/drift-monitor.yaml"
+        assert len(environment) == len(container["env"])
         assert container["workingDir"] == "/data"
         assert ("HF_HUB_OFFLINE" in environment) == values_of(case).get("offline", True)
 

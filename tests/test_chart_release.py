@@ -6,6 +6,7 @@ import copy
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -199,6 +200,11 @@ class Cluster:
             return subprocess.Popen(command, env=environment, cwd=self._folder, stdout=log, stderr=log)
 
 
+def answers(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_the_commands_of_the_pods_do_what_they_are_there_for(tmp_path, postgres_database):
     """Migration, references, one group's CronJob, the pages over TLS and the Helm test, as the chart has them."""
     write_shop(tmp_path)
@@ -256,9 +262,10 @@ def test_the_commands_of_the_pods_do_what_they_are_there_for(tmp_path, postgres_
     server = cluster.start("Deployment")
     try:
         until = time.monotonic() + 60
-        while (asked := cluster.run("Pod", address)).returncode and time.monotonic() < until:
+        while not answers(port) and time.monotonic() < until:
             assert server.poll() is None, (tmp_path / "serve.log").read_text()
-            time.sleep(0.2)
+            time.sleep(0.1)
+        asked = cluster.run("Pod", address)
         assert asked.stdout == "/readyz: ready\n/metrics: drift_monitor_store_up 1.0\n", asked.stderr
     finally:
         server.send_signal(signal.SIGTERM)

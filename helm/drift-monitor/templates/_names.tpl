@@ -26,13 +26,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "drift-monitor.labels" -}}
-{{- with .Values.commonLabels }}
-{{- toYaml . }}
-{{ end -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") }}
-{{ include "drift-monitor.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- include "drift-monitor.labelsWith" (dict "context" . "extra" dict) -}}
+{{- end -}}
+
+{{/* The labels of an object, with further ones that win over the common ones. (dict "context" $ "extra" .labels) */}}
+{{- define "drift-monitor.labelsWith" -}}
+{{- with .context -}}
+{{- $own := include "drift-monitor.selector" . | fromYaml -}}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_")) -}}
+{{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion -}}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- toYaml (mergeOverwrite $own .Values.commonLabels $.extra) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "drift-monitor.account" -}}

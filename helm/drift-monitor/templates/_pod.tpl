@@ -56,21 +56,27 @@ containers:
       capabilities:
         drop: [ALL]
     {{- if not .bare }}
+    {{- $given := list }}
+    {{- range $values.extraEnv }}{{ $given = append $given .name }}{{ end }}
     env:
       - name: DRIFT_MONITOR_CONFIG
         value: /etc/drift-monitor/drift-monitor.yaml
+      {{- if not (has "HOME" $given) }}
       # The only folders that can be written are /data and /tmp.
       - name: HOME
         value: /tmp
-      {{- if $values.offline }}
+      {{- end }}
+      {{- if and $values.offline (not (has "HF_HUB_OFFLINE" $given)) }}
       - name: HF_HUB_OFFLINE
         value: "1"
       {{- end }}
+      {{- if not (has "OMP_NUM_THREADS" $given) }}
       # As many threads as the pod may use, not as many as the node has.
       - name: OMP_NUM_THREADS
         valueFrom:
           resourceFieldRef:
             resource: limits.cpu
+      {{- end }}
       {{- with $values.extraEnv }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
