@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "helm" / "drift-monitor"
 CASES = {path.name.removesuffix("-values.yaml"): path for path in sorted((CHART / "ci").glob("*-values.yaml"))}
 """What a test is run for: the files of values that the chart keeps for it, by name."""
+
+
+ALL = ["default", *CASES]
+"""All cases, and the chart without any values."""
 
 
 class Refused(Exception):
@@ -109,3 +114,26 @@ def archived(archive: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """What an archive says of itself, and the files in it that are no templates."""
     with helm_python.Chart.load(archive) as loaded:
         return loaded.metadata, {one["name"]: one["data"] for one in loaded.files}
+
+
+@cache
+def rendered(case: str) -> dict[str, str]:
+    """The templates of a case; shared, so copy before you change anything."""
+    return render(values_of(case))
+
+
+@cache
+def made(case: str) -> list[dict[str, Any]]:
+    """The objects of a case; shared, so copy before you change anything."""
+    return documents(rendered(case))
+
+
+def of_kind(case: str, kind: str) -> list[dict[str, Any]]:
+    """Its objects of a kind."""
+    return [one for one in made(case) if one["kind"] == kind]
+
+
+def one_of(case: str, kind: str) -> dict[str, Any]:
+    """Its only object of a kind."""
+    (one,) = of_kind(case, kind)
+    return one
