@@ -21,6 +21,8 @@ gen: $(VENV)/.ready
 	$(BIN)/python dashboards/build.py
 	$(BIN)/python docs/metrics_page.py
 	cp docs/runbooks.md monitor/pages/templates/runbooks.md
+	$(BIN)/python alerts/grafana.py
+	$(BIN)/python helm/chart_files.py
 
 bench: $(VENV)/.ready
 	set -e; for script in $(shell grep -lE "^(import|from) results_file" benchmarks/*.py); do $(BIN)/python $$script $(ARGS); done

@@ -122,7 +122,12 @@ def load(path: str | Path) -> Settings:
 def schema() -> dict[str, Any]:
     """JSON Schema of the file, for editors."""
     made = Settings.model_json_schema()
-    for key in _SHORT:
+    for key, model in _SHORT.items():
+        made["$defs"][model.__name__]["properties"] |= {
+            f"{name}_file": {"type": "string", "description": f"file that holds {name}"}
+            for name, field in model.model_fields.items()
+            if plugins.is_secret(field.annotation)
+        }
         made["properties"][key] = {"anyOf": [{"type": "string"}, made["properties"][key]]}
     made["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     made["title"] = "drift-monitor.yaml"

@@ -282,6 +282,8 @@ def test_the_schema_refuses_what_the_parser_refuses(change):
 def test_the_schema_takes_secret_files_and_installed_parts():
     validator = jsonschema.Draft202012Validator(schema())
     sql = {"kind": "sql", "url": "sqlite://", "query": "SELECT 1", "password_file": "p"}
+    assert validator.is_valid({"store": {"url": "postgresql://u@h/d", "password_file": "p"}, "monitors": [monitor()]})
+    assert validator.is_valid({"artifacts": {"url_file": "p"}, "monitors": [monitor()]})
     assert validator.is_valid({"store": "sqlite://", "monitors": [monitor(source=sql)]})
     assert validator.is_valid({"monitors": [monitor(source={"kind": "kafka", "topic": "t"})]})
 

@@ -12,6 +12,7 @@ from monitor.cli.console import (
     JsonOption,
     MonitorOption,
     counted,
+    errors,
     now,
     open_current_store,
     print_json,
@@ -20,8 +21,8 @@ from monitor.cli.console import (
     stdout,
     table,
 )
-from monitor.errors import ConfigError
-from monitor.settings import Settings
+from monitor.errors import ConfigError, MonitorError
+from monitor.settings import MonitorSettings, Settings
 from monitor.store import Store
 from monitor.values import Reference
 from monitor.wiring import build_reference, labelled_sample, labels_in_force, open_shelf
@@ -37,6 +38,13 @@ def load_reference(settings: Settings, store: Store, monitor: str, version: int 
     return open_shelf(settings).load(monitor, chosen)
 
 
+def _missing(settings: Settings, monitor: str | None) -> list[MonitorSettings]:
+    """The monitors, or the one that is named, that compare with no reference yet."""
+    asked = settings.monitors if monitor is None else [settings.monitor(monitor)]
+    with open_current_store(settings) as store:
+        return [one for one in asked if store.active_reference(one.name) is None]
+
+
 def build(
     config_path: ConfigOption = DEFAULT_CONFIG,
     monitor: MonitorOption = None,
@@ -44,10 +52,22 @@ def build(
         bool, typer.Option("--add-labels", help="Add the candidates whose labels have been imported.")
     ] = False,
     use_it: Annotated[bool, typer.Option("--use/--no-use", help="Compare with it from now on.")] = True,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Only where there is none yet; without --monitor, for all monitors.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Build a new version of the reference from training data and save it."""
     settings = settings_of(config_path)
+    if missing:
+        failed = 0
+        for one in _missing(settings, monitor):
+            try:
+                build(config_path, one.name, add_labels=add_labels, use_it=use_it, as_json=as_json)
+            except MonitorError as error:
+                failed += 1
+                errors.print(f"error: {one.name}: {error}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(1 if failed else 0)
     one = settings.monitor(monitor)
     with open_current_store(settings) as store:
         labelled = labelled_sample(store, settings, one) if add_labels else None

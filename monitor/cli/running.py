@@ -109,7 +109,9 @@ def _finish(runs: Sequence[Run], *, as_json: bool, fail_on_drift: bool) -> None:
 
 def run(
     config_path: ConfigOption = DEFAULT_CONFIG,
-    monitor: MonitorOption = None,
+    monitor: Annotated[
+        list[str] | None, typer.Option("--monitor", "-m", help="Only this one; may be given several times.")
+    ] = None,
     window: Annotated[
         str | None, typer.Option("--window", help="Any time inside the window; default: the windows that are due.")
     ] = None,
@@ -119,7 +121,10 @@ def run(
 ) -> None:
     """Run the windows that are due, or one that is named, and send out what they ask for."""
     settings = settings_of(config_path)
-    chosen = [settings.monitor(monitor)] if monitor or window else list(settings.monitors)
+    if monitor:
+        chosen = [settings.monitor(name) for name in dict.fromkeys(monitor)]
+    else:
+        chosen = [settings.monitor(None)] if window else list(settings.monitors)
     with open_current_store(settings) as store:
         if window is None:
             planned = {one.name: _due(one, store) for one in chosen}
