@@ -38,7 +38,13 @@ class Deaf:
 
 def test_who_gives_no_answer_is_asked_once_a_round(tmp_path):
     deaf = Deaf()
-    github = {"kind": "github", "url": f"http://127.0.0.1:{deaf.port}", "token": "t", "timeout": 0.5}
+    (tmp_path / "token").write_text("t")
+    github = {
+        "kind": "github",
+        "url": f"http://127.0.0.1:{deaf.port}",
+        "token_file": str(tmp_path / "token"),
+        "timeout": 0.5,
+    }
     tickets = [github | {"name": name, "repository": f"team/{name}"} for name in ("one", "two", "three")]
     _, store, monitor = open_shop(tmp_path, tickets=[*tickets, {"kind": "file", "folder": f"{tmp_path}/tickets"}])
     run_window(monitor, window(2), desk(store))
