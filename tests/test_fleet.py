@@ -102,7 +102,7 @@ def conducted(settings, store):
     assert not [one for one in left if "resource_tracker" not in " ".join(one.cmdline())]
 
 
-def wait_until(holds, seconds=90):
+def wait_until(holds, seconds=240):
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until, "it never came to that"
