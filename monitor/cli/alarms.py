@@ -14,7 +14,6 @@ from monitor.cli.console import (
     ConfigOption,
     JsonOption,
     MonitorOption,
-    now,
     open_current_store,
     print_json,
     progress_bar,
@@ -42,7 +41,7 @@ _ENOUGH = 10
 
 
 def _past(store: Store, one: MonitorSettings, memory: Memory) -> list[PastWindow]:
-    return list(store.past_windows(one.name, memory.plan.fingerprint, now()))
+    return list(store.past_windows(one.name, memory.plan.fingerprint, store.now()))
 
 
 def _sums(store: Store, windows: list[PastWindow], segment: str = "") -> list[BlockSums]:
@@ -72,7 +71,7 @@ def calibrate(
             m for some in _alike(one, windows) for m in past_against_itself(memory.plan, _sums(store, some), rng)
         ]
         found = Calibration(
-            one.name, now(), reference.version, _level(drawn), _level(replayed), tolerance_of(replayed or drawn)
+            one.name, store.now(), reference.version, _level(drawn), _level(replayed), tolerance_of(replayed or drawn)
         )
         store.keep_calibration(found)
     if as_json:
@@ -204,7 +203,7 @@ def accept(
         if not effects:
             raise ConfigError(f"the run of {run.window} measured nothing that could be accepted")
         end = read_time(until, "--until") if until else None
-        baseline = Baseline(run.monitor, run.window.start, by, reason, now(), end, effects)
+        baseline = Baseline(run.monitor, run.window.start, by, reason, store.now(), end, effects)
         if not dry_run:
             store.accept_baseline(baseline)
     said = "would be accepted" if dry_run else "accepted"
@@ -234,10 +233,10 @@ def silence(
             ended = store.lift_silence(one.name)
             stdout.print(f"{one.name} speaks again" if ended else f"{one.name} was not silenced")
             return
-        end = read_time(until, "--until") if until else now() + one.policy.silence
-        if end <= now():
+        end = read_time(until, "--until") if until else store.now() + one.policy.silence
+        if end <= store.now():
             raise ConfigError(f"--until: {end.isoformat()} is past")
-        store.silence(Silence(one.name, end, by, reason, now()))
+        store.silence(Silence(one.name, end, by, reason, store.now()))
     stdout.print(f"{one.name} is silent about drift until {end.isoformat()}", soft_wrap=True)
 
 

@@ -33,7 +33,6 @@ __all__ = [
     "MonitorOption",
     "counted",
     "errors",
-    "now",
     "open_current_store",
     "print_json",
     "progress_bar",
@@ -54,11 +53,6 @@ MonitorOption = Annotated[
     str | None, typer.Option("--monitor", "-m", help="Which monitor; not needed when there is one.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-
-
-def now() -> datetime:
-    """The present, in UTC. Commands ask here and pass it down."""
-    return datetime.now(UTC)
 
 
 def worker_name() -> str:

@@ -14,7 +14,6 @@ from monitor.cli.console import (
     JsonOption,
     MonitorOption,
     errors,
-    now,
     open_current_store,
     print_json,
     progress_bar,
@@ -94,7 +93,7 @@ def take_in(
     )
     with open_current_store(settings) as store:
         with progress_bar() as progress:
-            case = Case(settings, settings.monitor(monitor), store, request, now(), progress)
+            case = Case(settings, settings.monitor(monitor), store, request, store.now(), progress)
             outcome = import_labels(case)
         if outcome.verdict in {"accept", "part"} and not dry_run:
             made = outcome.training_set

@@ -14,7 +14,6 @@ from monitor.cli.console import (
     JsonOption,
     MonitorOption,
     errors,
-    now,
     open_current_store,
     print_json,
     read_time,
@@ -50,13 +49,14 @@ def deploy(
 ) -> None:
     """Declare that a model is live: later windows tell whether the drift is over and how it does."""
     settings = settings_of(config_path)
-    one, present = settings.monitor(monitor), now()
-    live = read_time(at, "--at") if at is not None else present
+    one = settings.monitor(monitor)
     if not model.strip() or len(model) > _LONGEST or not model.isprintable():
         raise ConfigError(f"the model's name should be 1 to {_LONGEST} printable characters")
-    if live > present:
-        raise ConfigError(f"--at {live.isoformat()} is in the future; declare the model once it is live")
     with open_current_store(settings) as store:
+        present = store.now()
+        live = read_time(at, "--at") if at is not None else present
+        if live > present:
+            raise ConfigError(f"--at {live.isoformat()} is in the future; declare the model once it is live")
         checked = _verification(store, one.name, verification, live)
         found = Deployment(
             one.name,

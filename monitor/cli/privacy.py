@@ -14,7 +14,6 @@ from monitor.cli.console import (
     JsonOption,
     MonitorOption,
     errors,
-    now,
     open_current_store,
     print_json,
     settings_of,
@@ -66,7 +65,7 @@ def purge(
     chosen = list(settings.monitors) if monitor is None else [settings.monitor(monitor)]
     places, unreachable = _places(settings, chosen, folders or [])
     with open_current_store(settings) as store:
-        done = purge_everywhere(ids, store, places, now(), everywhere=monitor is None, dry_run=dry_run)
+        done = purge_everywhere(ids, store, places, store.now(), everywhere=monitor is None, dry_run=dry_run)
     if as_json:
         print_json({"removed": done.counts, "out_of_reach": done.mentions, "references": done.references,
                     "cached_vectors": done.emptied, "left": done.left, "unknown_kinds": unreachable, "dry_run": dry_run})  # fmt: skip

@@ -13,7 +13,6 @@ from monitor.cli.console import (
     MonitorOption,
     counted,
     errors,
-    now,
     open_current_store,
     print_json,
     progress_bar,
@@ -74,7 +73,7 @@ def build(
         relabels = labels_in_force(store, one) if add_labels else None
         with progress_bar() as progress:
             reference, rejected = build_reference(
-                settings, one, now=now(), labelled=labelled, relabels=relabels, progress=progress
+                settings, one, now=store.now(), labelled=labelled, relabels=relabels, progress=progress
             )
         entry = open_shelf(settings).save(reference)
         store.register_reference(one.name, entry.version, entry.fingerprint, entry.uri, entry.created_at)

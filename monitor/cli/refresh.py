@@ -14,7 +14,6 @@ from monitor.cli.console import (
     ConfigOption,
     JsonOption,
     MonitorOption,
-    now,
     open_current_store,
     print_json,
     progress_bar,
@@ -56,7 +55,7 @@ def _found(settings: Settings, monitor: str | None, window: str | None) -> tuple
         run = _drifted(settings, store, monitor, window)
         reference = load_reference(settings, store, one.name, None)
         with progress_bar() as progress:
-            found = prospect(wire(settings, one, store), run, reference, Desk(store, now, "refresh"), progress)
+            found = prospect(wire(settings, one, store), run, reference, Desk(store, store.now, "refresh"), progress)
     return run, found
 
 

@@ -15,7 +15,6 @@ from monitor.cli.console import (
     JsonOption,
     MonitorOption,
     errors,
-    now,
     open_current_store,
     print_json,
     progress_bar,
@@ -57,11 +56,21 @@ def _run_all(
         for window in windows:
             run = run_window(wired, window, desk, retry_failed=True)
             run = run or store.run(monitor.name, window.start)
-            if run is not None:
-                done.append(run)
+            if run is None or run.status is RunStatus.RUNNING:
+                # Later ones rest on it.
+                errors.print(_busy(monitor.name, window), soft_wrap=True)
+                break
+            done.append(run)
         publish_pending({monitor.name: wired}, desk)
     push_metrics(settings, store)
     return done
+
+
+def _busy(name: str, window: Window) -> str:
+    return (
+        f"{name}: the window {window} and later ones are not run: another process runs a window of this monitor, or left an earlier "
+        "one unfinished, which drift-monitor run takes up once the lease has ended; run again then"
+    )
 
 
 def _ended(windows: Iterable[Window], at: datetime) -> list[Window]:
@@ -130,7 +139,7 @@ def run(
             planned = {one.name: _due(one, store) for one in chosen}
         else:
             moment = read_time(window, "--window")
-            planned = {one.name: _ended([one.schedule.tiling.at(moment)], now()) for one in chosen}
+            planned = {one.name: _ended([one.schedule.tiling.at(moment)], store.now()) for one in chosen}
         if dry_run:
             _announce(planned, as_json=as_json)
             return
@@ -155,17 +164,20 @@ def backfill(
     """Run every whole window of a stretch of history; windows that were run before stay as they are."""
     settings = settings_of(config_path)
     one = settings.monitor(monitor)
-    windows = _ended(one.schedule.tiling.between(read_time(start, "--from"), read_time(end, "--to")), now())
-    if not windows:
-        raise ConfigError(f"no whole window of {one.schedule.every} lies between {start} and {end}")
-    if dry_run:
-        _announce({one.name: windows}, as_json=as_json)
-        return
+    wanted = one.schedule.tiling.between(read_time(start, "--from"), read_time(end, "--to"))
     with open_current_store(settings) as store:
+        windows = _ended(wanted, store.now())
+        if not windows:
+            raise ConfigError(f"no whole window of {one.schedule.every} lies between {start} and {end}")
+        if dry_run:
+            _announce({one.name: windows}, as_json=as_json)
+            return
         runs = _run_all(settings, one, store, windows, send=send)
     if not as_json:
         _say_alarms(one, runs)
     _finish(runs, as_json=as_json, fail_on_drift=fail_on_drift)
+    if len(runs) < len(windows):
+        raise typer.Exit(1)
 
 
 def _say_alarms(one: MonitorSettings, runs: Sequence[Run]) -> None:

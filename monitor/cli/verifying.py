@@ -13,7 +13,6 @@ from monitor.cli.console import (
     ConfigOption,
     JsonOption,
     MonitorOption,
-    now,
     open_current_store,
     plain,
     print_json,
@@ -107,12 +106,12 @@ def verify(
             known,
             (_predictions(one, old, columns, wanted), _predictions(one, new, columns, wanted)),
             budget=one.selection.negative_flips,
-            made_at=now(),
+            made_at=store.now(),
             trained_on=_learnt(settings, store, one, dataset, trained_on, columns[0]),
             dataset_version=dataset,
         )
         store.save_verification(found)
-        remark(store, one.name, "verified", about_verification(found), now())
+        remark(store, one.name, "verified", about_verification(found), store.now())
     told = _told(found)
     if out is not None:
         _write(out, told)

@@ -17,4 +17,4 @@ __all__ = ["raise_oldest"]
 def raise_oldest(revision: str) -> None:
     """From now on, code that needs a schema older than this revision refuses to work on the database."""
     known = sa.table("schema_compatibility", sa.column("id", sa.Integer), sa.column("oldest", sa.Text))
-    op.execute(sa.update(known).where(known.c.id == 1).values(oldest=revision))
+    op.execute(sa.update(known).where(known.c.id == op.inline_literal(1)).values(oldest=op.inline_literal(revision)))

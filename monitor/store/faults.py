@@ -65,26 +65,27 @@ def translate(error: exc.SQLAlchemyError, url: str, *, committing: bool = False)
         return StoreUnavailable(f"database {url}: every connection of this process is in use; try again")
     if origin is None:
         return StoreError(f"database {url}: {type(error).__name__}")
-    words = f"database {url}: {_words(origin)}"
-    if not _passes(origin):
+    lost = isinstance(error, exc.OperationalError | exc.InterfaceError)
+    words = f"database {url}: {_words(origin, lost=lost)}"
+    if not _passes(origin, lost=lost):
         return StoreError(words)
     # A server that names a conflict has not made the change.
     refused = str(getattr(origin, "sqlstate", None)).startswith("40")
     return StoreUnavailable(words, in_doubt=committing and not refused)
 
 
-def _passes(origin: BaseException) -> bool:
+def _passes(origin: BaseException, *, lost: bool) -> bool:
     """Whether it may be over in a moment. SQLite has waited by itself already."""
     if hasattr(origin, "sqlite_errorname"):
         return False
     state = getattr(origin, "sqlstate", None)
     if state is not None:
         return bool(state.startswith(_AWAY))
-    words = _words(origin)
-    return words not in {_POSTGRES["28"], _CONNECTING["does not exist"], _CONNECTING["no pg_hba.conf entry"]}
+    words = _words(origin, lost=lost)
+    return lost and words not in {_POSTGRES["28"], _CONNECTING["does not exist"], _CONNECTING["no pg_hba.conf entry"]}
 
 
-def _words(origin: BaseException) -> str:
+def _words(origin: BaseException, *, lost: bool) -> str:
     sqlite = getattr(origin, "sqlite_errorname", None)
     if sqlite is not None:
         if "no such table" in str(origin) or "no such column" in str(origin):
@@ -97,5 +98,7 @@ def _words(origin: BaseException) -> str:
             return _NO_SCHEMA
         named = _POSTGRES.get(state) or _POSTGRES.get(state[:2])
         return named or f"it refused ({type(origin).__name__}, SQLSTATE {state})"
+    if not lost:
+        return f"it refused ({type(origin).__name__})"
     text = str(origin)
     return next((words for sign, words in _CONNECTING.items() if sign in text), _UNREACHABLE)
