@@ -1,8 +1,9 @@
-"""Saves runs without pause, each with measurements and candidates, and says the number of each: backup_writer.py URL."""
+"""Saves some thirty runs a second, each with measurements and candidates, and says the number of each: backup_writer.py URL."""
 
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -19,3 +20,4 @@ with Store.open(sys.argv[1]) as store:
         sys.stdout.write(f"{number}\n")
         sys.stdout.flush()
         number += 1
+        time.sleep(0.02)
