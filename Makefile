@@ -15,6 +15,7 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
 
 gen: $(VENV)/.ready
 	$(BIN)/drift-monitor schema > docs/drift-monitor.schema.json

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-__all__ = ["may_pass", "write_whole"]
+__all__ = ["may_pass", "new_whole", "write_whole"]
 
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT}
 
@@ -21,6 +23,26 @@ def write_whole(path: Path, content: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_whole(path: Path) -> Iterator[Path]:
+    """An empty file that only its owner may read, to be filled by the block; it takes the name ``path`` when it is whole.
+
+    ``FileExistsError`` when something has that name already: it is never replaced.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        # Unlike a rename, a link does not replace what came to be there meanwhile.
+        os.link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -198,11 +198,21 @@ def serve(
     schedule: Annotated[
         bool, typer.Option("--schedule/--no-schedule", help="Run windows, or only show what others ran.")
     ] = True,
+    host: Annotated[
+        str | None, typer.Option("--host", envvar="DRIFT_MONITOR_HOST", help="Listen here, not at serve.host.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", envvar="DRIFT_MONITOR_PORT", min=0, max=65535, help="Listen here, not at serve.port."),
+    ] = None,
 ) -> None:
     """Run as a service: windows on schedule, /metrics, /healthz and /readyz."""
     from monitor.serve import serve as serve_forever  # noqa: PLC0415 - brings the web server, which no other command needs
 
-    serve_forever(settings_of(config_path), worker=worker_name(), schedule=schedule)
+    settings = settings_of(config_path)
+    given = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    listening = settings.model_copy(update={"serve": settings.serve.model_copy(update=given)})
+    serve_forever(listening, worker=worker_name(), schedule=schedule)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""Commands before the first run: init, check, plugins, schema, db upgrade, demo."""
+"""Commands before the first run: init, check, plugins, schema, db, demo."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from monitor import config, plugins
+from monitor.cli.backup import backup
 from monitor.cli.console import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -175,4 +176,5 @@ def add_to(app: typer.Typer) -> None:
     app.command("demo")(demo)
     database = typer.Typer(help="The database.", no_args_is_help=True)
     database.command("upgrade")(upgrade)
+    database.command("backup")(backup)
     app.add_typer(database, name="db")

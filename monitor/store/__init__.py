@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -159,6 +160,10 @@ class Store:
     def describe(self) -> str:
         """Where the database is, without password, and how far its schema; nothing is made or changed."""
         return schema.describe(self._database)
+
+    def copy_to(self, file: Path) -> None:
+        """Copy one moment of a SQLite store to an empty or new file, while others read and write; see ``drift-monitor db backup``."""
+        self._database.copy_to(file)
 
     def now(self) -> datetime:
         """The database's clock, in UTC."""

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -194,6 +194,32 @@ class Database:
                 f"database {self.name}: deleted rows could not be written over ({type(error).__name__}); purge again when it is "
                 "less busy, as the owner of the tables"
             ) from error
+
+    def copy_to(self, file: Path) -> None:
+        """Copy one moment of a SQLite database to an empty or new file, while others read and write, and look it through.
+
+        ``StoreError`` for PostgreSQL, for a database that is not there or damaged, and when the copy cannot be written.
+        """
+        if self.kind != "sqlite":
+            raise StoreError(f"database {self.name} is backed up with PostgreSQL's own pg_dump; see docs/backup.md")
+        if self.file is None or not self.file.exists():
+            raise StoreError(f"database {self.name} is not there yet, so there is nothing to back up")
+        try:
+            raw = self._engine.raw_connection()
+            try:
+                driver: Any = raw.driver_connection
+                driver.execute("VACUUM INTO ?", (str(file),))
+            finally:
+                raw.close()
+            with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as copy:
+                (found,) = copy.execute("PRAGMA quick_check(1)").fetchone()
+        except (exc.SQLAlchemyError, sqlite3.Error) as error:
+            raise StoreError(
+                f"database {self.name} could not be copied to {file.parent}: {getattr(error, 'sqlite_errorname', type(error).__name__)}; "
+                "is there space, and may it be written to?"
+            ) from error
+        if found != "ok":
+            raise StoreError(f"database {self.name} is damaged, and so would be its copy: restore an older backup")
 
     def close(self) -> None:
         """Let go of every connection."""
