@@ -132,6 +132,7 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store) -> Monitor:
             for part in getattr(monitor, kind)
             if part.texts is not None
         },
+        reach=settings.network.reach(),
     )
 
 
