@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from types import FrameType
@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from monitor.door import Door, check_certificate, users_of
+from monitor.door import Door, check_certificate, hosts_served, open_to_others, users_of
 from monitor.errors import MonitorError
 from monitor.logs import fields, unforeseen
 from monitor.metrics import Exposition, StoreCollector
@@ -33,6 +33,7 @@ from monitor.pipeline import Desk, Monitor, Stopped, publish_pending, run_window
 from monitor.push import push_metrics
 from monitor.retention import EVERY, forget_in_time
 from monitor.settings import MonitorSettings, Settings
+from monitor.slow_clients import Impatient
 from monitor.store import Store
 from monitor.values import MonitorTerms, RunStatus, Window
 from monitor.windows import due_windows
@@ -133,8 +134,10 @@ def _scheduler(service: Service, settings: Settings, now: Callable[[], datetime]
     return scheduler
 
 
-def application(store: Store, terms: Mapping[str, MonitorTerms], users: Sequence[bytes] = ()) -> Starlette:
-    """The ASGI app. It never touches a source, a model or a ticket; ``users`` as of :func:`monitor.door.users_of`."""
+def application(
+    store: Store, terms: Mapping[str, MonitorTerms], users: Sequence[bytes] = (), hosts: Collection[str] | None = None
+) -> Starlette:
+    """The ASGI app. It never touches a source, a model or a ticket; ``users`` and ``hosts`` as of :mod:`monitor.door`."""
     exposition = Exposition(StoreCollector(store, terms=terms))
 
     def metrics(request: Request) -> Response:
@@ -159,7 +162,7 @@ def application(store: Store, terms: Mapping[str, MonitorTerms], users: Sequence
         await run_in_threadpool(exposition.prepare)
         yield
 
-    door = Middleware(Door, users=users, open_to_all=[path for path, _ in machines])
+    door = Middleware(Door, users=users, open_to_all=[path for path, _ in machines], hosts=hosts)
     return Starlette(routes=routes, lifespan=ready, middleware=[door], exception_handlers=PROBLEMS)
 
 
@@ -184,7 +187,8 @@ def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
     store = open_store(settings)
     store.upgrade()
     config = uvicorn.Config(
-        application(store, terms_of(settings), users),
+        application(store, terms_of(settings), users, hosts_served(of.host, of.pages)),
+        http=Impatient,
         host=of.host,
         port=of.port,
         ssl_certfile=of.tls_certificate,
@@ -196,6 +200,8 @@ def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
     )
     told = fields(host=of.host, port=of.port, monitors=len(settings.monitors))
     _log.info("serving", extra=told)
+    if to_see := open_to_others(of.host, users=bool(users), tls=of.tls_certificate is not None):
+        _log.warning("open to others", extra=fields(what=to_see))
     try:
         if schedule:
             _serve_and_run(config, settings, store, worker)

@@ -104,6 +104,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     ),
     "page_routes": ({"values", "errors", "logs", "pages", "report", "reporting", "store"}, {"starlette"}),
     "attempts": (set(), set()),
+    "slow_clients": (set(), {"uvicorn"}),
     "door": ({"attempts", "errors", "pages"}, {"starlette"}),
     "remarks": ({"values", "outcomes", "report", "store"}, set()),
     "episodes": ({"values", "decide", "report"}, set()),
@@ -158,7 +159,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
             "retention",
             "logs",
         }
-        | {"door", "page_routes"},
+        | {"door", "page_routes", "slow_clients"},
         {"apscheduler", "starlette", "uvicorn"},
     ),
     "demo": ({"values", "errors", "redaction"}, {"numpy", "sklearn", "rich", "yaml"}),
