@@ -15,12 +15,14 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	.ci/audit $(BIN)
 
 gen: $(VENV)/.ready
 	$(BIN)/drift-monitor schema > docs/drift-monitor.schema.json
 	$(BIN)/python dashboards/build.py
 	$(BIN)/python docs/metrics_page.py
 	cp docs/runbooks.md monitor/pages/templates/runbooks.md
+	$(BIN)/python docs/licences.py
 
 bench: $(VENV)/.ready
 	set -e; for script in $(shell grep -lE "^(import|from) results_file" benchmarks/*.py); do $(BIN)/python $$script $(ARGS); done
