@@ -16,6 +16,7 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
+	.ci/audit $(BIN)
 
 gen: $(VENV)/.ready
 	$(BIN)/drift-monitor schema > docs/drift-monitor.schema.json
@@ -24,6 +25,7 @@ gen: $(VENV)/.ready
 	cp docs/runbooks.md monitor/pages/templates/runbooks.md
 	$(BIN)/python alerts/grafana.py
 	$(BIN)/python helm/chart_files.py
+	$(BIN)/python docs/licences.py
 
 bench: $(VENV)/.ready
 	set -e; for script in $(shell grep -lE "^(import|from) results_file" benchmarks/*.py); do $(BIN)/python $$script $(ARGS); done

@@ -17,6 +17,7 @@ from monitor.exporters import Exporter
 from monitor.notifiers import Notifier
 from monitor.past import Memory
 from monitor.picture import Excerpts
+from monitor.reach import Reach
 from monitor.redaction import Redactor, Texts
 from monitor.selection.mixture import Mixture
 from monitor.sources import Source
@@ -69,6 +70,7 @@ class Monitor:
     audit: int = 0
     redactor: Redactor = field(default_factory=Redactor)
     texts: Mapping[tuple[str, str], Texts] = field(default_factory=dict)
+    reach: Reach | None = None
 
     def texts_for(self, kind: str, destination: str) -> Texts:
         """How texts go to a destination of this kind: ``tickets``, ``exports`` or ``notify``; masked where nothing is said."""

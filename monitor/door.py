@@ -12,7 +12,9 @@ import ssl
 import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse
@@ -22,7 +24,7 @@ from monitor.attempts import Attempts
 from monitor.errors import ConfigError
 from monitor.pages import POLICY, problem_page
 
-__all__ = ["Door", "check_certificate", "end_of_certificate", "users_of"]
+__all__ = ["Door", "check_certificate", "end_of_certificate", "hosts_served", "open_to_others", "users_of"]
 
 _HEADERS = {
     "content-security-policy": POLICY,
@@ -40,6 +42,7 @@ class Door:
 
     users        digests of ``user:password``; empty lets everyone in
     open_to_all  paths that nobody is asked for
+    hosts        names by which the pages may be asked for, ``None`` for any; see :func:`hosts_served`
     clock        seconds that never go back: who guesses wrong five times waits before the next try, see :class:`Attempts`
     """
 
@@ -49,11 +52,13 @@ class Door:
         users: Sequence[bytes],
         open_to_all: Collection[str],
         clock: Callable[[], float] = time.monotonic,
+        hosts: Collection[str] | None = None,
     ) -> None:
         self._app = app
         self._attempts = Attempts(clock)
         self._users = tuple(users)
         self._open = frozenset(open_to_all)
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -69,7 +74,12 @@ class Door:
             await send(message)
 
         refused = None
-        if self._users and scope["path"] not in self._open:
+        if scope["path"] in self._open:
+            pass
+        elif self._hosts is not None and _name(Headers(scope=scope).get("host", "")) not in self._hosts:
+            page = problem_page("Not served by this name", "The setting serve.address says by which name it is.")
+            refused = HTMLResponse(page, status_code=421)
+        elif self._users:
             refused = self._refused(Headers(scope=scope).get("authorization"), (scope.get("client") or ("",))[0])
         await (refused or self._app)(scope, receive, with_headers)
 
@@ -98,6 +108,44 @@ class Door:
         # All of them, each in constant time: how long it takes tells nothing.
         matches = [hmac.compare_digest(digest, known) for known in self._users]
         return kind.lower() == "basic" and any(matches)
+
+
+def _name(host: str) -> str:
+    """A Host header without its port."""
+    with contextlib.suppress(ValueError):
+        return (urlsplit(f"//{host}").hostname or "") if "/" not in host else ""
+    return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def hosts_served(host: str, address: str) -> frozenset[str] | None:
+    """The names by which pages on this ``serve.host`` may be asked for; ``None`` for any, when it is not loopback.
+
+    Pages on loopback ask nobody who they are, and any site that a browser visits may have its own name lead there: such a request
+    names the site. ``address`` is that of ``serve.address``, empty for none.
+    """
+    if not _is_loopback(host):
+        return None
+    return frozenset({"localhost", "127.0.0.1", "::1", host, _name(urlsplit(address).netloc)} - {""})
+
+
+def open_to_others(host: str, *, users: bool, tls: bool) -> str:
+    """What to see to before others than this machine are served; empty when there is nothing."""
+    missing = [setting for setting, there in (("serve.auth_file", users), ("serve.tls_certificate", tls)) if not there]
+    if _is_loopback(host) or not missing:
+        return ""
+    who = (
+        "reads the pages without being asked who they are"
+        if not users
+        else "sends the password for all on the way to read"
+    )
+    return f"serve.host {host}: whoever reaches it {who}; set {' and '.join(missing)}, or see to it in front of the service"
 
 
 def _content(setting: str, path: str) -> bytes:

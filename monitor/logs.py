@@ -12,6 +12,16 @@ from typing import Any, Literal
 __all__ = ["fields", "set_up", "unforeseen"]
 
 _FIELDS = "monitor_fields"
+_CHATTY = (
+    "apscheduler",
+    "alembic",
+    "httpx",
+    "sentence_transformers",
+    "uvicorn.access",
+    "aiobotocore",
+    "botocore",
+    "s3fs",
+)
 
 
 def fields(**values: Any) -> dict[str, Any]:
@@ -59,12 +69,16 @@ def _short(value: Any) -> str:
 
 
 def set_up(style: Literal["auto", "text", "json"] = "auto", level: int = logging.INFO) -> None:
-    """Send the log to stderr; ``auto`` is text on a terminal and JSON otherwise."""
+    """Send the log to stderr; ``auto`` is text on a terminal and JSON otherwise.
+
+    ``level`` is that of our own lines. Libraries are never heard below INFO, where some would log rows and requests.
+    """
     text = style == "text" or (style == "auto" and sys.stderr.isatty())
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Text() if text else _Json())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
-    for chatty in ("apscheduler", "alembic", "httpx", "sentence_transformers", "uvicorn.access", "botocore", "s3fs"):
+    root.setLevel(max(level, logging.INFO))
+    logging.getLogger("monitor").setLevel(level)
+    for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))

@@ -15,6 +15,7 @@ from monitor.errors import LeaseLost, PublishError, StoreError
 from monitor.exporting import ask_scheduled, export_of, write_export
 from monitor.logs import fields, unforeseen
 from monitor.news import news
+from monitor.reach import only
 from monitor.remarks import proof
 from monitor.store import Due
 from monitor.store.entries import Wish
@@ -132,7 +133,8 @@ def _export(monitor: Monitor, due: Due[Export], desk: Desk) -> str:
 
 
 def _notify(monitor: Monitor, due: Due[Notice], desk: Desk) -> str:
-    location = monitor.notifiers[due.destination].send(due.wish)
+    with only(monitor.reach):
+        location = monitor.notifiers[due.destination].send(due.wish)
     desk.step("mark")
     desk.store.sent(due, location, now=desk.clock())
     return location

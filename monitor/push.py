@@ -9,6 +9,7 @@ from pathlib import Path
 from monitor.errors import MonitorError
 from monitor.logs import fields
 from monitor.metrics import push, write_textfile
+from monitor.reach import only
 from monitor.settings import Settings
 from monitor.store import Store
 from monitor.wiring import terms_of
@@ -28,6 +29,7 @@ def push_metrics(settings: Settings, store: Store) -> None:
         sendings.append(partial(push, store, told.pushgateway, terms))
     for send in sendings:
         try:
-            send()
+            with only(settings.network.reach()):
+                send()
         except MonitorError as error:
             _log.warning("metrics not sent", extra=fields(error=str(error)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from types import FrameType
@@ -23,13 +23,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from monitor.awaiting import wait_for_store
-from monitor.door import Door, check_certificate, users_of
+from monitor.door import Door, check_certificate, hosts_served, open_to_others, users_of
 from monitor.errors import MonitorError
 from monitor.fleet import Conductor
 from monitor.logs import fields
 from monitor.metrics import Exposition, StoreCollector
 from monitor.page_routes import PROBLEMS, pages
 from monitor.settings import Settings
+from monitor.slow_clients import Impatient
 from monitor.store import Store
 from monitor.values import MonitorTerms
 from monitor.wiring import open_store, terms_of
@@ -43,13 +44,14 @@ def application(
     store: Store,
     terms: Mapping[str, MonitorTerms],
     users: Sequence[bytes] = (),
+    hosts: Collection[str] | None = None,
     *,
     scheduling: Callable[[], bool] = lambda: True,
 ) -> Starlette:
     """The ASGI app. It never touches a source, a model or a ticket.
 
-    users       as of :func:`monitor.door.users_of`
-    scheduling  whether windows are still being run; where they are not, ``/healthz`` says so and a supervisor can start anew
+    users, hosts  as of :mod:`monitor.door`
+    scheduling    whether windows are still being run; where they are not, ``/healthz`` says so and a supervisor can start anew
     """
     # Who asks is told at once when the database is away.
     store = store.without_patience()
@@ -79,7 +81,7 @@ def application(
         await run_in_threadpool(exposition.prepare)
         yield
 
-    door = Middleware(Door, users=users, open_to_all=[path for path, _ in machines])
+    door = Middleware(Door, users=users, open_to_all=[path for path, _ in machines], hosts=hosts)
     return Starlette(routes=routes, lifespan=ready, middleware=[door], exception_handlers=PROBLEMS)
 
 
@@ -104,7 +106,14 @@ def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
     store = open_store(settings)
     scheduling = _Scheduling(store, Conductor(settings, store, worker=worker) if schedule else None)
     config = uvicorn.Config(
-        application(store, terms_of(settings), users, scheduling=scheduling.is_alive if schedule else lambda: True),
+        application(
+            store,
+            terms_of(settings),
+            users,
+            hosts_served(of.host, of.pages),
+            scheduling=scheduling.is_alive if schedule else lambda: True,
+        ),
+        http=Impatient,
         host=of.host,
         port=of.port,
         ssl_certfile=of.tls_certificate,
@@ -117,6 +126,8 @@ def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
     server = _Server(config, scheduling.stop)
     scheduling.when_it_fails = partial(setattr, server, "should_exit", True)
     _log.info("serving", extra=fields(host=of.host, port=of.port, monitors=len(settings.monitors)))
+    if to_see := open_to_others(of.host, users=bool(users), tls=of.tls_certificate is not None):
+        _log.warning("open to others", extra=fields(what=to_see))
     _on_signals(scheduling.stop)
     try:
         scheduling.start()

@@ -12,6 +12,7 @@ from monitor.desk import Desk, Monitor
 from monitor.errors import LeaseLost, PublishError
 from monitor.exporters import Checked
 from monitor.logs import fields
+from monitor.reach import only
 from monitor.remarks import proof
 from monitor.report import Episode, Exported, ticket_document
 from monitor.reporting import report_or_none
@@ -58,7 +59,8 @@ def bring_up_to_date(monitor: Monitor, due: Due[TicketWish], desk: Desk) -> str:
     def keep(known: Known) -> None:
         desk.store.keep_ticket(due, known)
 
-    known = replace(settle(monitor.tickets[due.destination], draft, due.known, keep, hold), shown=run.id)
+    with only(monitor.reach):
+        known = replace(settle(monitor.tickets[due.destination], draft, due.known, keep, hold), shown=run.id)
     desk.step("mark")
     asked = known.labels - due.known.labels
     now = desk.clock()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-__all__ = ["may_pass", "new_whole", "write_whole"]
+__all__ = ["keep_inside", "may_pass", "new_whole", "write_whole"]
 
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT}
 
@@ -45,6 +45,19 @@ def new_whole(path: Path) -> Iterator[Path]:
         os.link(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def keep_inside(folder: str, below: str, *, local: bool) -> str:
+    """The path of what lies ``below`` a folder or a URL's path; ``PermissionError`` when that leads out of it.
+
+    That is by ``..``, an absolute path or a zero byte, and on a ``local`` disk by a symbolic link to a folder elsewhere. The folder
+    itself may be one, and a file that is one is replaced when it is written, not followed.
+    """
+    path = f"{folder}/{below}"
+    out = "\0" in below or not {"", ".", ".."}.isdisjoint(below.split("/"))
+    if out or (local and not Path(path).parent.resolve().is_relative_to(Path(folder or "/").resolve())):
+        raise PermissionError(errno.EPERM, f"{below.encode('unicode_escape').decode()[:100]} leads out of it")
+    return path
 
 
 def may_pass(error: OSError) -> bool:

@@ -156,6 +156,7 @@ def wire(settings: Settings, monitor: MonitorSettings, store: Store, shared: Sha
             for part in getattr(monitor, kind)
             if part.texts is not None
         },
+        reach=settings.network.reach(),
     )
 
 

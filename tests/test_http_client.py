@@ -127,16 +127,6 @@ def test_nobody_listening_is_tried_again_even_for_a_post(monkeypatch):
     assert len(naps) == 2
 
 
-def test_an_address_that_is_not_admitted_is_sent_nothing():
-    with listening(lambda head: OK) as (port, heads):
-        asked: list[str] = []
-        client = HttpClient("Web", f"http://localhost:{port}", admits=lambda address: bool(asked.append(address)))
-        error = refusal(client)
-    assert error.permanent
-    assert "none that may be called" in str(error)
-    assert (asked, heads) == (["127.0.0.1"], [])
-
-
 def test_the_environments_proxy_is_used_with_its_password_and_never_named(monkeypatch):
     with listening(lambda head: OK) as (port, heads):
         monkeypatch.setenv("http_proxy", f"http://me:s3cret%21@127.0.0.1:{port}")

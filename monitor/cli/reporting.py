@@ -70,7 +70,11 @@ def _markdown(settings: Settings, store: Store, run: Run) -> str:
     if run.reference_version is None or run.decision is None:
         raise ConfigError(f"the run of {run.window} has nothing to report: {run.error or run.status}")
     title = ticket_title(run.monitor, run.decision, run.window.start.date().isoformat())
-    body = ticket_document(run, Episode(since=run.window.start.isoformat()))
+    redactor = settings.privacy.redactor()
+    none = any(one.name == run.monitor and one.report.excerpts == "none" for one in settings.monitors)
+    body = ticket_document(
+        run, Episode(since=run.window.start.isoformat()), lambda text: "" if none else redactor.excerpt(text)[0]
+    )
     return f"# {escaped(title)}\n\n{markdown(body)}"
 
 

@@ -20,7 +20,7 @@ from monitor.cli.console import (
     stdout,
     table,
 )
-from monitor.door import end_of_certificate, users_of
+from monitor.door import end_of_certificate, open_to_others, users_of
 from monitor.embedders import Embedder
 from monitor.errors import ConfigError, MonitorError
 from monitor.settings import FieldSettings, MonitorSettings, Part, Settings
@@ -101,6 +101,8 @@ def _doors(settings: Settings) -> list[tuple[str, str, str, str]]:
     if of.tls_certificate is not None and of.tls_key is not None:
         pair = of.tls_certificate, of.tls_key
         look("certificate", lambda: f"valid until {end_of_certificate(*pair):%Y-%m-%d}")
+    if to_see := open_to_others(of.host, users=of.auth_file is not None, tls=of.tls_certificate is not None):
+        found.append(("all", "pages", "warning", to_see))
     return found
 
 

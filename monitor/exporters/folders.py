@@ -8,13 +8,16 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from monitor.whole_files import write_whole
+from monitor.whole_files import keep_inside, write_whole
 
 __all__ = ["Folder"]
 
 
 class Folder:
-    """``url`` is a path or a URL such as ``s3://bucket/path``; paths below are relative to it, ``storage`` its options."""
+    """``url`` is a path or a URL such as ``s3://bucket/path``; paths below are relative to it, ``storage`` its options.
+
+    ``PermissionError`` for a path that leads out of it.
+    """
 
     def __init__(self, url: str, storage: dict[str, Any]) -> None:
         self._store, root = fsspec.core.url_to_fs(url, **storage)
@@ -63,4 +66,4 @@ class Folder:
             above.rmdir()
 
     def _at(self, path: str) -> str:
-        return f"{self._root}/{path}"
+        return keep_inside(self._root, path, local=self._local)

@@ -6,7 +6,7 @@ import json as json_text
 import random
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from time import sleep
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -18,7 +18,8 @@ from monitor import __version__
 from monitor.errors import PublishError
 from monitor.http_client import refusals
 from monitor.http_client.answer import Answer, Call
-from monitor.http_client.wire import Deadline, NotAdmitted, connections
+from monitor.http_client.wire import Deadline, connections
+from monitor.reach import NotAdmitted, refuse_behind_proxy
 
 __all__ = ["Answer", "HttpClient", "quoted"]
 
@@ -36,6 +37,12 @@ def quoted(part: object) -> str:
     return quote(str(part), safe="")
 
 
+def _refusal_behind(error: BaseException | None) -> NotAdmitted | None:
+    while error is not None and not isinstance(error, NotAdmitted):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 class HttpClient:
     """Speaks to one service.
 
@@ -48,7 +55,6 @@ class HttpClient:
     patience  the longest pause in seconds that is slept; who asks for a longer one is asked again by the outbox
     tries     how often a call is made at most
     max_answer  bytes of the longest answer
-    admits    says of an address (as text) whether it may be spoken to; asked after the name was looked up
     retry     what a person runs after correcting a permanent error
 
     Every failure is a ``PublishError``: service, what was being done, status, the service's words, and what to do next.
@@ -68,7 +74,6 @@ class HttpClient:
         patience: float = 15.0,
         tries: int = 3,
         max_answer: int = 20_000_000,
-        admits: Callable[[str], bool] | None = None,
         retry: str = "drift-monitor tickets --retry",
     ) -> None:
         parts = urlsplit(url)
@@ -84,7 +89,7 @@ class HttpClient:
         self._secrets = tuple(sorted((s for s in secrets if s), key=len, reverse=True))
         self._total, self._patience, self._tries, self._max_answer = total, patience, tries, max_answer
         self._timeout = Timeout(connect=min(connect, total), read=min(read, total))
-        self._admits, self._retry = admits, retry
+        self._retry = retry
         self._pool = connections(url, ca_file)
         self._free_at = 0.0
 
@@ -120,7 +125,7 @@ class HttpClient:
         every = {**self._headers, **content, **(headers or {})}
         call = Call(method, url, doing, every, sent, frozenset(accept), texts)
         call.repeatable = method in _SAFE if repeatable is None else repeatable
-        with Deadline(self._total, self._admits) as deadline:
+        with Deadline(self._total) as deadline:
             return self._until_answered(call, deadline)
 
     def pages(self, path: str, *, doing: str, query: Mapping[str, str | int] | None = None) -> Iterator[Answer]:
@@ -196,14 +201,15 @@ class HttpClient:
         """The answer, or why there is none; ``call.may_repeat`` says whether the call may be made again."""
         call.may_repeat = call.repeatable
         try:
+            refuse_behind_proxy(call.url)
             for _ in range(_MOST_REDIRECTS):
                 answer = self._exchange(call)
                 if deadline.over:  # what was cut off may look like a short answer
                     return self._broken(call, TimeoutError(), deadline)
                 if not self._redirected(call, answer):
                     return self._judged(call, answer)
-        except NotAdmitted:
-            return self._failed(call, "its address is none that may be called; correct the address", permanent=True)
+        except NotAdmitted as error:
+            return self._failed(call, f"{error}, then {self._retry}", permanent=True)
         except (HTTPError, OSError, ValueError) as error:
             return self._broken(call, error, deadline)
         return self._failed(call, "it redirects without end; correct the address", permanent=True)
@@ -273,6 +279,8 @@ class HttpClient:
         )
 
     def _broken(self, call: Call, error: Exception, deadline: Deadline) -> PublishError:
+        if refusal := _refusal_behind(error):
+            return self._failed(call, f"{refusal}, then {self._retry}", permanent=True)
         if isinstance(error, SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
             what = "its certificate is signed by nobody known; name its authority by ca_file"
             return self._failed(call, f"{what}, then {self._retry}", permanent=True)

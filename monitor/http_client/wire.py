@@ -6,7 +6,6 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from time import monotonic
@@ -18,22 +17,14 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyM
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import create_urllib3_context, make_headers
 
-__all__ = ["Deadline", "NotAdmitted", "connections"]
-
-
-class NotAdmitted(Exception):
-    """The address a name leads to is none that may be called."""
+__all__ = ["Deadline", "connections"]
 
 
 class Deadline:
-    """A context in which whatever is sent or read is cut off after ``seconds``, headers and handshakes included.
+    """A context in which whatever is sent or read is cut off after ``seconds``, headers and handshakes included."""
 
-    admits  says of the address (IPv4 or IPv6, as text) that was connected to whether it may be spoken to
-    """
-
-    def __init__(self, seconds: float, admits: Callable[[str], bool] | None = None) -> None:
+    def __init__(self, seconds: float) -> None:
         self._ends = monotonic() + seconds
-        self._admits = admits
         self._line: socket.socket | None = None
         self._lock = threading.Lock()
         self._timer = threading.Timer(seconds, self._cut)
@@ -58,11 +49,6 @@ class Deadline:
     def watch(self, fileno: int) -> None:
         """Cut this socket off when the time is over; it is looked at, not taken."""
         self._hold(socket.socket(fileno=os.dup(fileno)))
-
-    def admit(self, line: socket.socket) -> None:
-        """``NotAdmitted`` when the other end may not be spoken to."""
-        if self._admits is not None and not self._admits(str(line.getpeername()[0])):
-            raise NotAdmitted
 
     def _hold(self, line: socket.socket | None) -> None:
         with self._lock:
@@ -91,11 +77,6 @@ class _Watched(HTTPConnection):
         line = super()._new_conn()
         deadline = _current.get()
         if deadline is not None:
-            try:
-                deadline.admit(line)
-            except NotAdmitted:
-                line.close()
-                raise
             deadline.watch(line.fileno())
         return line
 

@@ -18,6 +18,7 @@ from prometheus_client.utils import floatToGoString
 from monitor.errors import PublishError
 from monitor.metrics.collector import Sample, StoreCollector, families
 from monitor.metrics.table import METRICS, Metric
+from monitor.reach import refuse_behind_proxy
 from monitor.store import Store
 from monitor.values import MonitorTerms, Run
 
@@ -164,6 +165,7 @@ def push(store: Store, gateway: str, terms: Mapping[str, MonitorTerms] | None = 
     registry = CollectorRegistry()
     registry.register(StoreCollector(store, terms=terms))
     try:
+        refuse_behind_proxy(gateway)
         push_to_gateway(gateway, job=_JOB, registry=registry, timeout=_PATIENCE)
     except (URLError, OSError, ValueError) as error:
         said = getattr(error, "reason", None) or error

@@ -17,7 +17,7 @@ from monitor.errors import MonitorError, PublishError
 from monitor.purge.data_files import FILTERS
 from monitor.purge.mentions import Mentions
 from monitor.secrets import redact_url
-from monitor.whole_files import write_whole
+from monitor.whole_files import keep_inside, write_whole
 
 __all__ = ["Done", "purge_exports"]
 
@@ -56,7 +56,7 @@ def purge_exports(
             home = f"{root.rstrip('/')}/{monitor}"
             for path in sorted(store.find(home)) if store.exists(home) else []:
                 if PurePosixPath(path).name == _MANIFEST:
-                    _purge_one(store, path, mentions, report, done, dry_run=dry_run)
+                    _purge_one(store, root, path, mentions, report, done, dry_run=dry_run)
     except MonitorError:
         raise
     except Exception as error:
@@ -66,10 +66,22 @@ def purge_exports(
 
 
 def _purge_one(
-    store: Any, path: str, mentions: Mentions, report: Callable[[str], str | None], done: Done, *, dry_run: bool
+    store: Any,
+    root: str,
+    path: str,
+    mentions: Mentions,
+    report: Callable[[str], str | None],
+    done: Done,
+    *,
+    dry_run: bool,
 ) -> None:
+    # Whoever labels may write there, and what the manifest names is read and written anew.
+    local, root = isinstance(store, LocalFileSystem), root.rstrip("/")
+    keep_inside(root, path.removeprefix(f"{root}/"), local=local)
     manifest = json.loads(store.cat_file(path))
     folder = path.rpartition("/")[0]
+    for name in manifest["files"]:
+        keep_inside(folder, name, local=local)
     before = {
         name: store.cat_file(f"{folder}/{name}") for name in manifest["files"] if store.exists(f"{folder}/{name}")
     }

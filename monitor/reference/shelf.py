@@ -101,6 +101,13 @@ def _contents(reference: Reference) -> tuple[dict[str, bytes], dict[str, Any]]:
     return {names[part]: content for part, content in parts.items()}, manifest
 
 
+def _beside(files: Mapping[str, str]) -> Mapping[str, str]:
+    """Files of a manifest; ``ValueError`` when one lies in another folder."""
+    if any("/" in file for file in files):
+        raise ValueError("a file of another folder")
+    return files
+
+
 class Shelf:
     """All versions of all references under one artifacts URL. ``storage`` holds the object store's options."""
 
@@ -261,7 +268,7 @@ class Shelf:
                 fingerprint=said["fingerprint"],
                 embedder=said["embedder"],
                 rows=said["rows"],
-                files=said["files"],
+                files=_beside(said["files"]),
                 fitted=said["fitted"],
                 settings=said["settings"],
                 uri=self._fs.unstrip_protocol(folder),

@@ -12,6 +12,7 @@ from monitor.secrets import Secret, Url
 from monitor.settings.exports import ExportTerms
 from monitor.settings.model import Model
 from monitor.settings.monitors import FieldSettings, MonitorSettings, SelectionSettings
+from monitor.settings.network import NetworkSettings
 from monitor.settings.parts import Part
 from monitor.settings.policy import PolicySettings
 from monitor.settings.privacy import PrivacySettings
@@ -22,6 +23,7 @@ __all__ = [
     "ExportTerms",
     "FieldSettings",
     "MonitorSettings",
+    "NetworkSettings",
     "Part",
     "PolicySettings",
     "PrivacySettings",
@@ -109,6 +111,7 @@ class Settings(Model):
     serve: ServeSettings = ServeSettings()
     metrics: MetricsSettings = MetricsSettings()
     privacy: PrivacySettings = PrivacySettings()
+    network: NetworkSettings = NetworkSettings()
     monitors: list[MonitorSettings] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -45,7 +45,7 @@ class FileTickets:
 
     def create(self, draft: Draft) -> Seen:
         """A new file."""
-        first = f"{draft.window.start:%Y-%m-%d}-{draft.monitor}"
+        first = f"{draft.window.start:%Y-%m-%d}-{re.sub(r'[^0-9a-zA-Z_-]', '_', draft.monitor)}"
         path = self._folder / f"{first}-{_short(draft.key)}.md"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
