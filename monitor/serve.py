@@ -53,8 +53,6 @@ def application(
     users, hosts  as of :mod:`monitor.door`
     scheduling    whether windows are still being run; where they are not, ``/healthz`` says so and a supervisor can start anew
     """
-    # Who asks is told at once when the database is away.
-    store = store.without_patience()
     exposition = Exposition(StoreCollector(store, terms=terms))
 
     def metrics(request: Request) -> Response:
@@ -107,7 +105,8 @@ def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
     scheduling = _Scheduling(store, Conductor(settings, store, worker=worker) if schedule else None)
     config = uvicorn.Config(
         application(
-            store,
+            # Who asks is told at once when the database is away.
+            store.without_patience(),
             terms_of(settings),
             users,
             hosts_served(of.host, of.pages),

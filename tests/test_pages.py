@@ -18,7 +18,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from pictured import a_run, a_window, calm_run, candidates, picture
 from run_examples import LEASE, failed, open_ticket, tickets, week
 from starlette.responses import PlainTextResponse
@@ -587,15 +586,14 @@ def test_pages_are_read_through_tls(filled, certificate, monkeypatch):
     store, _ = filled
     started = []
 
-    class Known(uvicorn.Server):
-        def __init__(self, config):
-            super().__init__(config)
+    class Known(service._Server):
+        def __init__(self, *given):
+            super().__init__(*given)
             started.append(self)
 
     monkeypatch.setattr(service, "open_store", lambda settings: store)
     monkeypatch.setattr(store, "close", lambda: None)
-    monkeypatch.setattr(service, "uvicorn", uvicorn)
-    monkeypatch.setattr(uvicorn, "Server", Known)
+    monkeypatch.setattr(service, "_Server", Known)
     raw = raw_settings("nowhere")
     raw["serve"] |= {"tls_certificate": certificate[0], "tls_key": certificate[1]}
     thread = threading.Thread(target=service.serve, args=[parse(raw)], kwargs={"worker": "a", "schedule": False})
