@@ -135,8 +135,6 @@ def _scheduler(service: Service, settings: Settings, now: Callable[[], datetime]
 
 def application(store: Store, terms: Mapping[str, MonitorTerms], users: Sequence[bytes] = ()) -> Starlette:
     """The ASGI app. It never touches a source, a model or a ticket; ``users`` as of :func:`monitor.door.users_of`."""
-    # Who asks is told at once when the database is away.
-    store = store.without_patience()
     exposition = Exposition(StoreCollector(store, terms=terms))
 
     def metrics(request: Request) -> Response:
@@ -186,7 +184,8 @@ def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
     store = open_store(settings)
     store.upgrade()
     config = uvicorn.Config(
-        application(store, terms_of(settings), users),
+        # Who asks is told at once when the database is away.
+        application(store.without_patience(), terms_of(settings), users),
         host=of.host,
         port=of.port,
         ssl_certfile=of.tls_certificate,
