@@ -100,7 +100,9 @@ def postgres() -> Iterator[tuple[str, int]]:
     control = [*user, "pg_ctl", "-D", f"{folder}/data", "-w", "-t", "60", "-l", f"{folder}/log"]
     subprocess.run([*control, "-o", options, "start"], check=True, capture_output=True)
     try:
-        first = subprocess.run([*user, "cat", f"{folder}/data/postmaster.pid"], check=True, capture_output=True, text=True)
+        first = subprocess.run(
+            [*user, "cat", f"{folder}/data/postmaster.pid"], check=True, capture_output=True, text=True
+        )
         yield f"postgresql://postgres@127.0.0.1:{port}/postgres", int(first.stdout.split()[0])
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)

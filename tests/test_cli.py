@@ -236,11 +236,10 @@ def test_plugins_and_schema(drift_monitor):
 
 
 def test_the_database_command(drift_monitor, shop):
-    code, out, _ = drift_monitor("db", "upgrade")
-    assert code == 0
-    assert out.rstrip().endswith(f"monitor.db, schema {NEEDED}: nothing to do")
-    (shop / "monitor.db").unlink()
-    assert drift_monitor("db", "upgrade")[1].rstrip().endswith(f"monitor.db, schema {NEEDED}: made")
+    for done in ("made", "nothing to do"):
+        code, out, _ = drift_monitor("db", "upgrade")
+        assert code == 0
+        assert out.rstrip().endswith(f"monitor.db, schema {NEEDED}: {done}")
 
 
 def test_a_locked_out_database_is_a_message(drift_monitor, shop):

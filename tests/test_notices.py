@@ -33,6 +33,7 @@ OFF, OUT, FEW = decided(State.RECOVERING, 5.0), decided(State.FAILED), decided(S
 
 def told(store, number, decision, before, alarm, since=None, pages=""):
     claim = store.claim("support", week(number), "a", START, LEASE)
+    store.save(claim, finished(claim))
     return news(replace(finished(claim), decision=decision), since, before, alarm, QUIET, pages)
 
 

@@ -59,7 +59,8 @@ def take_turn(one: MonitorSettings, monitor: Monitor, desk: Desk) -> Turn:
     for place, window in enumerate(windows, 1):
         run = run_window(monitor, window, desk, retry_failed=True)
         if run is None:
-            continue
+            # Another process has this one or an earlier one, and goes on from there.
+            break
         if run.status is RunStatus.FAILED:
             return Turn(run, more=False, next_at=min(next_at, desk.clock() + FIRST_PAUSE))
         return Turn(run, more=place < len(windows), next_at=next_at)
