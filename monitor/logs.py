@@ -65,7 +65,9 @@ def _short(value: Any) -> str:
     if isinstance(value, dict):
         return ",".join(f"{key}:{_short(item)}" for key, item in value.items()) or "-"
     text = str(value)
-    return json.dumps(text, ensure_ascii=False) if " " in text or not text else text
+    plain = text.isprintable() and not set(' "=').intersection(text)
+    # A line end, or what a terminal obeys, would pass for a line of its own.
+    return text if plain and text else json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def set_up(style: Literal["auto", "text", "json"] = "auto", level: int = logging.INFO) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -19,9 +19,7 @@ from typing import NoReturn
 
 import pytest
 from filelock import FileLock
-from rich.console import Console
 
-from monitor.demo.play import Play
 from monitor.store import Store
 
 # Read by huggingface_hub when it is imported, so a fixture would come too late.
@@ -162,18 +160,34 @@ def prometheus_server(tmp_path: Path) -> Iterator[Callable[..., str]]:
         server.wait(30)
 
 
+def offline(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """How a command is run without a network, and its environment: all sockets but loopback refused and noted in ``folder``.
+
+    Python processes are refused them by tests/offline; where the system lets us, there is no network around all of them, too.
+    """
+    here = Path(__file__).resolve().parent
+    path = os.pathsep.join([str(here / "offline"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    notes = {"OFFLINE_ATTEMPTS": str(folder / "attempts"), "OFFLINE_GUARDED": str(folder / "guarded")}
+    alone = ["unshare", "--map-root-user", "--net"]
+    possible = (
+        shutil.which("unshare") and not subprocess.run([*alone, "true"], capture_output=True, check=False).returncode
+    )
+    return alone if possible else [], {**os.environ, **notes, "PYTHONPATH": path}
+
+
 @pytest.fixture(scope="session")
 def performance(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the demo, played once for all test processes; ``said.json`` beside it holds what it said and whether as scripted."""
+    """Folder of the demo, played once, offline, for all test processes.
+
+    Beside it ``said.json`` holds what it said and whether as scripted, ``attempts`` what of the network it tried to reach.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with FileLock(shared / "demo.lock"):
         if not (shared / "said.json").exists():
-            stage = Console(file=io.StringIO(), width=160)
-            play = Play(shared / "demo", stage)
-            play.perform()
-            as_scripted = play.review()
-            play.look_further()
-            said = {"as_scripted": as_scripted, "said": stage.file.getvalue()}  # type: ignore[attr-defined]
-            (shared / "said.json").write_text(json.dumps(said))
+            alone, environment = offline(shared)
+            script = str(Path(__file__).resolve().parent / "play_demo.py")
+            command = [*alone, sys.executable, script, str(shared / "demo"), str(shared / "said.json")]
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+            assert done.returncode == 0, done.stdout + done.stderr
     return shared / "demo"

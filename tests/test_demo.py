@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
+from conftest import offline
 from rich.console import Console
 
 from monitor.demo import story
@@ -77,3 +81,44 @@ def test_the_verdicts_are_those_of_the_script(performance):
     first, second = sorted((performance / "tickets").glob("*.md"))
     assert "\nState: closed\n" in first.read_text(encoding="utf-8")
     assert "\nState: open\n" in second.read_text(encoding="utf-8")
+
+
+@pytest.mark.model
+def test_the_demo_needs_no_network_and_looks_for_none(performance):
+    """All sockets but loopback are refused to it and to every command that it runs; none was asked for."""
+    attempts, guarded = performance.parent / "attempts", performance.parent / "guarded"
+    assert not attempts.exists(), attempts.read_text()
+    commands = json.loads((performance.parent / "said.json").read_text())["said"].count("$ drift-monitor")
+    assert len(set(guarded.read_text().split())) > commands >= 6
+
+
+@pytest.mark.parametrize(
+    ("code", "noted"),
+    [
+        ("import socket; socket.create_connection(('192.0.2.1', 80), 1)", "getaddrinfo 192.0.2.1"),
+        ("import socket; socket.getaddrinfo('telemetry.example', 443)", "getaddrinfo telemetry.example"),
+        ("import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))", "sendto 192.0.2.1"),
+        ("import urllib.request as r; r.urlopen('https://huggingface.co')", "getaddrinfo huggingface.co"),
+        ("import subprocess, sys; subprocess.run([sys.executable, '-c', 'import socket; socket.socket().connect((\"192.0.2.1\", 9))'], check=True)", "connect 192.0.2.1"),
+    ],
+)  # fmt: skip
+def test_what_would_have_been_a_call_is_refused_and_noted(tmp_path, code, noted):
+    _, environment = offline(tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode != 0
+    assert noted in (tmp_path / "attempts").read_text()
+
+
+def test_loopback_is_not_refused(tmp_path):
+    _, environment = offline(tmp_path)
+    code = "import socket; s = socket.create_server(('127.0.0.1', 0)); socket.create_connection(s.getsockname())"
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert not (tmp_path / "attempts").exists()
+    assert (tmp_path / "guarded").exists()
+
+
+def test_no_library_is_let_tell_who_uses_it():
+    code = "import monitor.embedders.sentence_transformer; from huggingface_hub import constants as c; print(c.HF_HUB_DISABLE_TELEMETRY)"
+    bare = {name: value for name, value in os.environ.items() if name != "HF_HUB_DISABLE_TELEMETRY"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=bare)
+    assert done.stdout == "True\n"

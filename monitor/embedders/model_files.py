@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 from pathlib import Path
 
 from monitor.errors import EmbedError
 
 __all__ = ["DEFAULT_MODEL", "OFFLINE_PACKAGES", "model_folder", "refuse_pickled", "weights_sha256"]
+
+# No library of the model hub is to say who uses it; read when it is imported, which is later.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 OFFLINE_PACKAGES = {
