@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -179,12 +180,18 @@ def dealt(reference: BlockSums, like: BlockSums) -> list[BlockSums]:
     ]
 
 
+@lru_cache(maxsize=256)
+def _starts(count: int, most_blocks: int) -> Codes:
+    """The first of the blocks that are added up to each of ``most_blocks``."""
+    return np.unique(-(-np.arange(most_blocks) * count // most_blocks))
+
+
 def coarsened(window: BlockSums, most_blocks: int) -> BlockSums:
     """Neighbouring blocks added up until at most ``most_blocks`` are left."""
     count = len(window.rows)
     if count <= most_blocks:
         return window
-    starts = np.unique(-(-np.arange(most_blocks) * count // most_blocks))
+    starts = _starts(count, most_blocks)
     return BlockSums(
         window.plan, window.segment, np.add.reduceat(window.rows, starts), np.add.reduceat(window.sums, starts, axis=0)
     )
