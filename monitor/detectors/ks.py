@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -110,12 +111,15 @@ def ks_over_blocks(
     every = np.cumsum(np.bincount(cells, minlength=len(grid)))[:, None]
 
     def distance(labels: Labels) -> FloatArray:
-        ours = np.cumsum(table.T @ labels, axis=0)
+        ours = np.asarray(table.T @ labels)
+        # Faster than cumsum, which goes down the columns.
+        for below, mine in pairwise(ours):
+            mine += below
         theirs = every - ours
-        theirs /= theirs[-1].copy()
         ours /= ours[-1].copy()
+        theirs /= theirs[-1].copy()
         ours -= theirs
-        return np.asarray(np.abs(ours, out=ours).max(axis=0))
+        return np.asarray(np.maximum(ours.max(axis=0), -ours.min(axis=0)))
 
     effects = [_spread_of(table[: sides.reference.count], sides.reference)]
     effects.append(_spread_of(table[sides.reference.count :], sides.current))

@@ -108,7 +108,7 @@ class Family:
         if self.matrices.ndim == 3:
             marks = np.zeros((len(chosen), self.matrices.shape[1]), dtype=np.float32)
             np.put_along_axis(marks, chosen, 1.0, axis=1)
-            return np.stack([_pairs(marks, matrix) for matrix in self.matrices], axis=1)
+            return _pairs(marks, self.matrices)
         first, second = np.triu_indices(self.size)
         # Two different blocks make two pairs.
         twice = np.where(first == second, 1.0, 2.0).astype(np.float32)
@@ -149,16 +149,17 @@ def _weight(counts: FloatArray, chosen: Choices) -> FloatArray:
     return np.where((mine > 0) & (rest > 0), 1.0 / np.maximum(mine, 1) + 1.0 / np.maximum(rest, 1), 0.0)
 
 
-def _pairs(marks: npt.NDArray[np.float32], matrix: npt.NDArray[np.float32]) -> FloatArray:
-    """Sums of a symmetric matrix of whole numbers over all pairs of the marked blocks, (B,); exact, so half of it will do."""
-    edges = np.linspace(0, len(matrix), _STRIPS + 1).astype(int)
-    found = np.zeros(len(marks))
-    for start, end in pairwise(edges):
-        mine = marks[:, start:end]
-        found += np.einsum("bg,bg->b", mine @ matrix[start:end, start:end], mine, dtype=np.float64)
-        if end < len(matrix):
-            beyond = mine @ matrix[start:end, end:]
-            found += 2.0 * np.einsum("bg,bg->b", beyond, marks[:, end:], dtype=np.float64)
+def _pairs(marks: npt.NDArray[np.float32], matrices: npt.NDArray[np.float32]) -> FloatArray:
+    """Sums of symmetric matrices of whole numbers over all pairs of the marked blocks, (B, q); exact, so half of each will do."""
+    total = marks.shape[1]
+    found = np.zeros((len(marks), len(matrices)))
+    for start, end in pairwise(np.linspace(0, total, _STRIPS + 1).astype(int)):
+        mine = np.ascontiguousarray(marks[:, start:end])
+        for place, matrix in enumerate(matrices):
+            sums = mine @ matrix[start:end, start:]
+            sums[:, end - start :] *= 2.0
+            sums *= marks[:, start:]
+            found[:, place] += sums.sum(axis=1, dtype=np.float64)
     return found
 
 
