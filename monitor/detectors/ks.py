@@ -114,7 +114,7 @@ def ks_over_blocks(
         ours = np.asarray(table.T @ labels)
         # Faster than cumsum, which goes down the columns.
         for below, mine in pairwise(ours):
-            mine += below
+            np.add(below, mine, out=mine)
         theirs = every - ours
         ours /= ours[-1].copy()
         theirs /= theirs[-1].copy()

@@ -128,7 +128,7 @@ class Family:
 def centred(sums: FloatArray, counts: FloatArray) -> FloatArray:
     """Sums of features less what as many average records would have, (G, f)."""
     middle = np.multiply(counts[:, None], sums.sum(axis=0) / max(counts.sum(), 1.0))
-    return np.subtract(sums, middle, out=middle)
+    return np.asarray(np.subtract(sums, middle, out=middle))
 
 
 def _largest(values: npt.NDArray[np.floating]) -> float:

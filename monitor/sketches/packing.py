@@ -38,13 +38,14 @@ def from_bytes(content: bytes) -> BlockSums:
         blocks, width = about["shape"]
         size = int(about["kind"][2])
         planes = np.frombuffer(body, dtype=np.uint8).reshape(size, blocks * (width + 1))
-        whole = _unfolded(planes).reshape(blocks, width + 1)
+        whole = np.empty((blocks, width + 1), dtype=np.int64)
+        whole.reshape(-1)[:] = _unfolded(planes)
         return BlockSums(about["plan"], about["segment"], whole[:, 0].copy(), whole[:, 1:].copy())
     except (zlib.error, ValueError, KeyError, TypeError, IndexError) as error:
         raise ValueError(f"damaged block sums ({type(error).__name__}); measure this window again") from error
 
 
-def _unfolded(planes: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+def _unfolded(planes: npt.NDArray[np.uint8]) -> npt.NDArray[np.signedinteger]:
     """Whole numbers from the bytes of each, the lowest first; the high ones of most windows are all zero."""
     unsigned = planes[0].astype(f"<u{len(planes)}")
     for place in range(1, len(planes)):
@@ -53,4 +54,4 @@ def _unfolded(planes: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     signs = -(unsigned & 1)
     unsigned >>= 1
     unsigned ^= signs
-    return unsigned.view(f"<i{len(planes)}").astype(np.int64)
+    return np.asarray(unsigned.view(f"<i{len(planes)}"))

@@ -58,7 +58,10 @@ def pooled(
     last = sum(len(window.rows) for window in current)
     rows, sums = np.empty(len(where) + last), np.empty((len(where) + last, plan.width))
     start = 0
-    for window, chosen in [*zip((past[i] for i in numbers), taken, strict=True), *((one, slice(None)) for one in current)]:
+    for window, chosen in [
+        *zip((past[i] for i in numbers), taken, strict=True),
+        *((one, slice(None)) for one in current),
+    ]:
         some, theirs = window.rows[chosen], window.sums[chosen]
         rows[start : start + len(some)], sums[start : start + len(some)] = some, theirs
         start += len(some)
@@ -80,5 +83,3 @@ def features(pool: Pool, name: str) -> tuple[FloatArray, FloatArray]:
     if name == "confidence":
         return sums[:, places["confidence"]], sums[:, places["confident"]][:, 0]
     return sums[:, places[name]], pool.rows
-
-
