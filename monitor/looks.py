@@ -124,7 +124,7 @@ def _due(monitor: Monitor, history: Sequence[Decision]) -> list[int]:
 
 
 class _Shelf:
-    """Reads block sums out of the store, each run's once."""
+    """Reads block sums out of the store, each run's once, and unpacks those of all traffic once."""
 
     def __init__(
         self, desk: Desk, memory: Memory, season: timedelta | None, window: Window, baseline: Baseline | None
@@ -132,6 +132,7 @@ class _Shelf:
         self._store, self._memory = desk.store, memory
         self._season, self._window, self._baseline = season, window, baseline
         self._held: dict[str, Mapping[str, bytes]] = {}
+        self._unpacked: dict[str, BlockSums] = {}
 
     def accepted(self, windows: Sequence[PastWindow], like: BlockSums) -> list[BlockSums]:
         """The accepted past of a segment among these windows; of the reference, as windows of this size."""
@@ -144,4 +145,12 @@ class _Shelf:
         missing = [run for run in runs if run not in self._held]
         if missing:
             self._held |= {run: {} for run in missing} | dict(self._store.block_sums(missing))
-        return [from_bytes(self._held[run][segment]) for run in runs if segment in self._held[run]]
+        return [self._one(run, segment) for run in runs if segment in self._held[run]]
+
+    def _one(self, run: str, segment: str) -> BlockSums:
+        # All traffic is looked at again and again; of every segment that would be too much to hold.
+        if segment:
+            return from_bytes(self._held[run][segment])
+        if run not in self._unpacked:
+            self._unpacked[run] = from_bytes(self._held[run][segment])
+        return self._unpacked[run]

@@ -16,6 +16,7 @@ FIRST, CLEAR = 299, 0.2
 """After so many labellings a p-value above ``CLEAR`` is an answer."""
 
 _BATCH = 1_000
+_AT_ONCE = 100_000
 _ENOUGH = 30
 
 
@@ -33,9 +34,15 @@ def labellings(n: int, total: int, count: int, rng: np.random.Generator) -> npt.
     -------
     (total, count) float32; each column sums to ``n``
     """
-    marks = np.zeros((count, total), dtype=np.int8)
-    marks[:, :n] = 1
-    return np.ascontiguousarray(rng.permuted(marks, axis=1).T, dtype=np.float32)
+    # numpy permutes numbers of the size of a pointer faster than others, by the same draws.
+    marks = np.zeros((min(count, max(1, _AT_ONCE // total)), total), dtype=np.intp)
+    found = np.empty((total, count), dtype=np.float32)
+    for start in range(0, count, len(marks)):
+        part = marks[: count - start]
+        part[:] = 0
+        part[:, :n] = 1
+        found[:, start : start + len(part)] = rng.permuted(part, axis=1, out=part).T
+    return found
 
 
 def permutation_test(

@@ -155,15 +155,13 @@ def design_effects(counts: FloatArray | sparse.csr_array, sizes: FloatArray) -> 
     -------
     (k,) float64, >= 1
     """
-    table = sparse.csr_array(counts)
     g, n = len(sizes), float(sizes.sum())
-    shares = np.asarray(table.sum(axis=0)) / n
+    shares = np.asarray(counts.sum(axis=0)) / n
     binomial = shares * (1 - shares) / n
     if g < 2 or n == g:
         return np.ones(len(shares))
-    squares = (
-        np.asarray(table.multiply(table).sum(axis=0)) - 2 * shares * (table.T @ sizes) + shares**2 * (sizes @ sizes)
-    )
+    own = np.square(counts) if isinstance(counts, np.ndarray) else counts.multiply(counts)
+    squares = np.asarray(own.sum(axis=0)) - 2 * shares * (counts.T @ sizes) + shares**2 * (sizes @ sizes)
     robust = g / (g - 1) * np.maximum(squares, 0.0) / n**2
     known = binomial > 0
     typical = robust[known].sum() / binomial[known].sum() if known.any() else 1.0

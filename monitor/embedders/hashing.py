@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Literal
 
@@ -12,6 +13,9 @@ from monitor.embedders import Progress
 from monitor.values import Vectors
 
 __all__ = ["HashingEmbedder"]
+
+_SHORT = 12
+"""Letters of a feature that is likely to come again."""
 
 
 class HashingEmbedder:
@@ -40,12 +44,20 @@ class HashingEmbedder:
         for row, text in enumerate(texts):
             lowered = (text or "").lower()
             features = lowered.split() + [lowered[i : i + 3] for i in range(len(lowered) - 2)] or [lowered]
-            for feature in features:
-                value = int.from_bytes(blake2b(feature.encode(), digest_size=8, salt=salt).digest(), "big")
-                vectors[row, (value >> 1) % self._dimension] += 1.0 if value & 1 else -1.0
+            values = [_known(one, salt) if len(one) <= _SHORT else _hashed(one, salt) for one in features]
+            places = [(value >> 1) % self._dimension for value in values]
+            signs = [1.0 if value & 1 else -1.0 for value in values]
+            vectors[row] = np.bincount(places, signs, self._dimension)
             if not vectors[row].any():
                 vectors[row, 0] = 1.0
             if progress is not None:
                 progress(row + 1, len(texts))
         lengths: Vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
         return vectors / lengths
+
+
+def _hashed(feature: str, salt: bytes) -> int:
+    return int.from_bytes(blake2b(feature.encode(), digest_size=8, salt=salt).digest(), "big")
+
+
+_known = lru_cache(maxsize=2**14)(_hashed)

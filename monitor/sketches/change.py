@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from monitor.sketches.effects import (
     class_effect,
@@ -16,13 +16,14 @@ from monitor.sketches.effects import (
     novel_effect,
     null_spread,
 )
-from monitor.sketches.exchange import Component, Family, staged
-from monitor.sketches.plan import COORDINATE_UNIT, FOURIER_UNIT, FOURIER_WIDTH, Plan
+from monitor.sketches.exchange import Component, Family, centred, staged
+from monitor.sketches.plan import Plan
+from monitor.sketches.pool import Pool, features, pooled
 from monitor.sketches.power import detectable_share
 from monitor.sketches.sums import coarsened
 from monitor.values import BlockSums, FloatArray, Measurement
 
-__all__ = ["FEWEST", "Pool", "change", "compare", "measured", "pooled", "some"]
+__all__ = ["FEWEST", "change", "compare", "measured", "some"]
 
 FEWEST = 20
 """With fewer blocks in all there is no p-value."""
@@ -36,85 +37,57 @@ _NAMED = 3
 _EMBEDDINGS = ("rbf1", "rbf4", "whitened", "novelty")
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """Blocks of both sides, the current ones last.
+class _Part:
+    """One component of a pool, with what several statistics need of it."""
 
-    rows  (G,) float64
-    sums  (G, f) float64
-    """
+    def __init__(self, pool: Pool, name: str) -> None:
+        self.name, self._current = name, pool.current
+        self.sums, self.counts = features(pool, name)
 
-    plan: Plan
-    segment: str
-    rows: FloatArray
-    sums: FloatArray
-    current: int
+    @cached_property
+    def centre(self) -> FloatArray:
+        """Centred sums, (G, f)."""
+        return centred(self.sums, self.counts)
+
+    @cached_property
+    def spread(self) -> float:
+        """Standard deviation of its MMD², or of its difference of means, when nothing differs."""
+        if self.name != "novelty":
+            return null_spread(self.sums, self.counts, self._current, self.centre)
+        n, m = float(self.counts[: -self._current].sum()), float(self.counts[-self._current :].sum())
+        return float(np.sqrt(np.square(self.centre[:, 0]).sum() / self.counts.sum() * (1.0 / n + 1.0 / m)))
 
     @property
-    def chosen(self) -> npt.NDArray[np.int64]:
-        """The true choice, (1, g)."""
-        return np.arange(len(self.rows) - self.current, len(self.rows))[None]
+    def component(self) -> Component:
+        """Its statistics under random choices."""
+        if self.name == "classes":
+            # Chi-square: each count weighs as one over its share of all.
+            scaled = self.sums / np.sqrt(np.maximum(self.sums.sum(axis=0), 1.0))
+            return Component.quadratic(scaled, self.counts)
+        if self.name in {"novelty", "confidence"}:
+            return Component.linear(self.sums[:, 0], self.counts, sided=self.name == "novelty")
+        return Component.quadratic(self.sums, self.counts, self.centre)
 
 
-def pooled(
-    past: Sequence[BlockSums], current: Sequence[BlockSums], plan: Plan, rng: np.random.Generator, most_past: int
-) -> Pool:
-    """Blocks of both sides, at most ``most_past`` random ones of the past; ``ValueError`` when plans or segments differ."""
-    for window in (*past, *current):
-        if window.plan != plan.fingerprint or window.sums.shape[1] != plan.width:
-            raise ValueError(
-                "block sums of another plan cannot be compared: the reference or the features changed since. "
-                "Backfill the windows to be compared"
-            )
-        if window.segment != current[0].segment:
-            raise ValueError(
-                f"block sums of {window.segment!r} cannot be compared with those of {current[0].segment!r}"
-            )
-    where = np.concatenate([np.full(len(window.rows), i) for i, window in enumerate(past)] or [np.zeros(0, int)])
-    within = np.concatenate([np.arange(len(window.rows)) for window in past] or [np.zeros(0, int)])
-    if len(where) > most_past:
-        kept = np.sort(rng.choice(len(where), most_past, replace=False))
-        where, within = where[kept], within[kept]
-    mine = [(window.rows, window.sums) for window in current]
-    parts = [(past[i].rows[within[where == i]], past[i].sums[within[where == i]]) for i in np.unique(where)] + mine
-    rows = np.concatenate([r for r, _ in parts]).astype(np.float64)
-    sums = np.concatenate([s for _, s in parts]).astype(np.float64)
-    return Pool(plan, current[0].segment, rows, sums, sum(len(r) for r, _ in mine))
-
-
-def _features(pool: Pool, name: str) -> tuple[FloatArray, FloatArray]:
-    """Sums of one component in its own unit, (G, f), and the records that bear on it, (G,)."""
-    places, sums = pool.plan.columns, pool.sums
-    if name in {"rbf1", "rbf4"}:
-        return sums[:, places[name]] / (FOURIER_UNIT * np.sqrt(FOURIER_WIDTH)), pool.rows
-    if name == "whitened":
-        ruler = pool.plan.ruler
-        return sums[:, places["coordinates"]][:, ruler.live] @ (ruler.whitening / COORDINATE_UNIT), pool.rows
-    if name == "classes":
-        counts = sums[:, places["classes"]]
-        counts = counts[:, counts.sum(axis=0) > 0]
-        return counts, counts.sum(axis=1)
-    if name == "confidence":
-        return sums[:, places["confidence"]], sums[:, places["confident"]][:, 0]
-    return sums[:, places[name]], pool.rows
-
-
-def _component(pool: Pool, name: str) -> Component:
-    sums, counts = _features(pool, name)
-    if name == "classes":
-        # Chi-square: each count weighs as one over its share of all.
-        scaled = sums / np.sqrt(np.maximum(sums.sum(axis=0), 1.0))
-        return Component.quadratic(scaled, counts)
-    if name in {"novelty", "confidence"}:
-        return Component.linear(sums[:, 0], counts, sided=name == "novelty")
-    return Component.quadratic(sums, counts)
+def _parts(pool: Pool, names: Sequence[str], *, spread: bool) -> tuple[list[Component], list[float], _Part]:
+    """The components, their spreads under no difference where wanted, and the one that the effect is measured by."""
+    components, spreads = [], []
+    for name in names:
+        part = _Part(pool, name)
+        components.append(part.component)
+        if spread and names == _EMBEDDINGS:
+            spreads.append(part.spread)
+        if len(names) == 1 or name == "rbf4":
+            # The sums of the others are let go: they are large.
+            shown = part
+    return components, spreads, shown
 
 
 def _subjects(pool: Pool) -> dict[str, tuple[str, ...]]:
     """Components of each subject; classes and confidence where both sides have some."""
     found: dict[str, tuple[str, ...]] = {"embeddings": _EMBEDDINGS}
     for name in ("classes", "confidence"):
-        _, counts = _features(pool, name)
+        _, counts = features(pool, name)
         if min(counts[: -pool.current].sum(), counts[-pool.current :].sum()) >= FEWEST:
             found[name] = (name,)
     return found
@@ -132,7 +105,8 @@ def measured(
     enough = blocks >= FEWEST and pool.current >= 2 and past >= 2
     found = []
     for subject, names in _subjects(pool).items():
-        family = Family.of([_component(pool, name) for name in names], pool.current)
+        components, spreads, shown = _parts(pool, names, spread=enough)
+        family = Family.of(components, pool.current)
         observed = family.statistics(pool.chosen)[0]
         # The first choices also give the null distribution that effects and z-scores are read against.
         null = family.drawn(stages[0], rng) if enough else np.zeros((0, len(names)))
@@ -144,7 +118,7 @@ def measured(
                 return stock.pop() if stock else family.drawn(count, rng)
 
             p = staged(observed, draw, stages, 1.0 - rng.random() if random_ties else 1.0)
-        effect, low, high, detail = _effect(pool, subject, names, null)
+        effect, low, high, detail = _effect(pool, shown, spreads, null)
         for name, value, column in zip(names, observed, null.T, strict=True):
             spread = float(column.std()) if len(column) else 0.0
             detail[f"z_{name}"] = (float(value) - float(column.mean())) / spread if spread > 0 else 0.0
@@ -186,34 +160,21 @@ def _stages(permutations: int, refined: int) -> tuple[int, ...]:
 
 
 def _effect(
-    pool: Pool, subject: str, names: tuple[str, ...], null: FloatArray
+    pool: Pool, shown: _Part, spreads: Sequence[float], null: FloatArray
 ) -> tuple[float, float, float, dict[str, float]]:
-    sums, counts = _features(pool, "rbf4" if subject == "embeddings" else subject)
-    if subject == "embeddings":
-        scale = pool.plan.share_scale
-        topic = embedding_effect(sums, counts, pool.current, scale)
-        novel = novel_effect(pool.sums[:, pool.plan.columns["novel"]][:, 0], pool.rows, pool.current)
-        detail = topic[3] | {"topic_share": topic[0], "novel_share": novel[0]}
-        if len(null):
-            detail["detectable_share"] = _detectable(pool, names, null)
-        # Tight topics show in the first, scattered content in the second: the one that is surer to be large.
-        return (*max(topic[:3], novel, key=lambda found: (found[1], found[0])), detail)
-    if subject == "classes":
-        return class_effect(sums, pool.current)
-    return confidence_effect(sums[:, 0], counts, pool.current)
-
-
-def _detectable(pool: Pool, names: tuple[str, ...], null: FloatArray) -> float:
-    n, m = float(pool.rows[: -pool.current].sum()), float(pool.rows[-pool.current :].sum())
-    spreads = []
-    for name in names:
-        sums, rows = _features(pool, name)
-        if name == "novelty":
-            centred = sums[:, 0] - rows * (sums.sum() / rows.sum())
-            spreads.append(float(np.sqrt(np.square(centred).sum() / rows.sum() * (1.0 / n + 1.0 / m))))
-        else:
-            spreads.append(null_spread(sums, rows, pool.current))
-    return detectable_share(pool.plan, null, np.array(spreads), (n, m))
+    if shown.name == "classes":
+        return class_effect(shown.sums, pool.current)
+    if shown.name == "confidence":
+        return confidence_effect(shown.sums[:, 0], shown.counts, pool.current)
+    known = shown.spread if spreads else None
+    topic = embedding_effect(shown.sums, shown.counts, pool.current, pool.plan.share_scale, shown.centre, known)
+    novel = novel_effect(pool.sums[:, pool.plan.columns["novel"]][:, 0], pool.rows, pool.current)
+    detail = topic[3] | {"topic_share": topic[0], "novel_share": novel[0]}
+    if len(null):
+        sizes = float(pool.rows[: -pool.current].sum()), float(pool.rows[-pool.current :].sum())
+        detail["detectable_share"] = detectable_share(pool.plan, null, np.array(spreads), sizes)
+    # Tight topics show in the first, scattered content in the second: the one that is surer to be large.
+    return (*max(topic[:3], novel, key=lambda found: (found[1], found[0])), detail)
 
 
 def change(

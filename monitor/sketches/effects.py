@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from monitor.sketches.exchange import centred
 from monitor.values import FloatArray
 
 __all__ = [
@@ -21,7 +22,9 @@ _Z = 1.96
 Effect = tuple[float, float, float, dict[str, float]]
 
 
-def block_mmd2(sums: FloatArray, rows: FloatArray, current: int) -> tuple[float, float]:
+def block_mmd2(
+    sums: FloatArray, rows: FloatArray, current: int, centre: FloatArray | None = None
+) -> tuple[float, float]:
     """Unbiased MMD² between the first blocks and the last ``current`` ones, and its block-jackknife standard error.
 
     Pairs of records within one block do not count: they may depend on each other.
@@ -31,12 +34,13 @@ def block_mmd2(sums: FloatArray, rows: FloatArray, current: int) -> tuple[float,
     sums : (G, f) sums of features of each block
     rows : (G,) records of each block
     current : how many of the last blocks are the window, >= 2, and as many before
+    centre : the sums centred, where they are known
 
     Returns
     -------
     MMD², which can be negative, and its standard error >= 0
     """
-    sums = sums - rows[:, None] * (sums.sum(axis=0) / rows.sum())
+    sums = centred(sums, rows) if centre is None else centre
     x, y, n, m = sums[:-current], sums[-current:], rows[:-current], rows[-current:]
     total_x, total_y = x.sum(axis=0), y.sum(axis=0)
     own_x, own_y = np.einsum("ij,ij->i", x, x), np.einsum("ij,ij->i", y, y)
@@ -65,7 +69,14 @@ def _jackknife(without: FloatArray) -> float:
     return float((len(kept) - 1) / len(kept) * np.square(kept - kept.mean()).sum()) if len(kept) > 1 else 0.0
 
 
-def embedding_effect(sums: FloatArray, rows: FloatArray, current: int, scale: float) -> Effect:
+def embedding_effect(
+    sums: FloatArray,
+    rows: FloatArray,
+    current: int,
+    scale: float,
+    centre: FloatArray | None = None,
+    spread: float | None = None,
+) -> Effect:
     """The share of traffic that a new topic would have to take to show such an MMD², 0 to 1, with interval and details.
 
     The standard error is at least the spread under random choices: near no difference the jackknife is far too small.
@@ -73,14 +84,15 @@ def embedding_effect(sums: FloatArray, rows: FloatArray, current: int, scale: fl
     Parameters
     ----------
     scale : squared distance of a topic to all content, see :class:`~monitor.sketches.plan.Plan`
+    centre, spread : the sums centred, and what :func:`null_spread` gives, where they are known
     """
     if min(current, len(rows) - current) < 2:
         x, y = sums[:-current].sum(axis=0) / rows[:-current].sum(), sums[-current:].sum(axis=0) / rows[-current:].sum()
         # Without a second block nothing tells a difference from noise.
         return 0.0, 0.0, _share(float(np.square(x - y).sum()), scale), {}
-    mmd2, error = block_mmd2(sums, rows, current)
+    mmd2, error = block_mmd2(sums, rows, current, centre)
     detail = {"mmd2": mmd2}
-    error = max(error, null_spread(sums, rows, current))
+    error = max(error, null_spread(sums, rows, current, centre) if spread is None else spread)
     return _share(mmd2, scale), _share(mmd2 - _Z * error, scale), _share(mmd2 + _Z * error, scale), detail
 
 
@@ -88,12 +100,13 @@ def _share(mmd2: float, scale: float) -> float:
     return float(min(1.0, np.sqrt(max(mmd2, 0.0) / scale)))
 
 
-def null_spread(sums: FloatArray, rows: FloatArray, current: int) -> float:
-    """Standard deviation of MMD² when nothing differs, from all blocks together."""
-    centred = sums - rows[:, None] * (sums.sum(axis=0) / rows.sum())
+def null_spread(sums: FloatArray, rows: FloatArray, current: int, centre: FloatArray | None = None) -> float:
+    """Standard deviation of MMD² when nothing differs, from all blocks together; ``centre`` are the sums centred, where known."""
+    middle = centred(sums, rows) if centre is None else centre
     # Squared inner products of all pairs, by whichever product matrix is smaller.
-    product = centred.T @ centred if centred.shape[1] < len(centred) else centred @ centred.T
-    squares = np.square(product).sum() - np.square(np.einsum("ij,ij->i", centred, centred)).sum()
+    product = middle.T @ middle if middle.shape[1] < len(middle) else middle @ middle.T
+    own = np.square(np.einsum("ij,ij->i", middle, middle)).sum()
+    squares = np.square(product, out=product).sum() - own
     # Of a degenerate U-statistic: sqrt(2 E<x, y>²) (1/n + 1/m), with per-record second moments.
     pairs = rows.sum() ** 2 - np.square(rows).sum()
     second = np.sqrt(2.0 * max(squares, 0.0) / pairs)
@@ -131,14 +144,11 @@ def class_effect(counts: FloatArray, current: int) -> Effect:
     counts : (G, k) records of each class in each block
     """
     past, now = counts[:-current], counts[-current:]
-    variation = _variation(past.sum(axis=0), now.sum(axis=0))
+    variation = float(_variations(past.sum(axis=0)[None], now.sum(axis=0)[None])[0])
     noise = float(np.sqrt((_share_variance(past) + _share_variance(now)) * 2 / np.pi).sum()) / 2
-    error = float(
-        np.sqrt(
-            _jackknife(np.array([_variation(past.sum(axis=0) - one, now.sum(axis=0)) for one in past]))
-            + _jackknife(np.array([_variation(past.sum(axis=0), now.sum(axis=0) - one) for one in now]))
-        )
-    )
+    before, after = past.sum(axis=0), now.sum(axis=0)
+    left = _jackknife(_variations(before - past, after[None])), _jackknife(_variations(before[None], after - now))
+    error = float(np.sqrt(left[0] + left[1]))
     effect = float(np.sqrt(max(0.0, variation**2 - noise**2)))
     # Near no difference the jackknife is too small: the distance cannot fall below 0 and is never far above its noise.
     reach = _Z * max(error, noise / 2)
@@ -161,10 +171,12 @@ def _share_variance(counts: FloatArray) -> FloatArray:
     return np.asarray(np.square(counts - rows * shares).sum(axis=0) / rows.sum() ** 2)
 
 
-def _variation(a: FloatArray, b: FloatArray) -> float:
-    if min(a.sum(), b.sum()) <= 0:
-        return float("nan")
-    return float(np.abs(a / a.sum() - b / b.sum()).sum()) / 2
+def _variations(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Total variation distance of each row's counts, one of the two may have a single row, (G,); NaN where a side has none."""
+    many, few = a.sum(axis=1, keepdims=True), b.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.abs(a / many - b / few).sum(axis=1) / 2
+    return np.where(np.minimum(many, few)[:, 0] > 0, found, np.nan)
 
 
 def confidence_effect(sums: FloatArray, counts: FloatArray, current: int) -> Effect:

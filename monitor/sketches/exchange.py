@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,13 @@ from scipy.stats import rankdata
 
 from monitor.values import FloatArray
 
-__all__ = ["Component", "Family", "choices", "combined", "randomised_p", "staged"]
+__all__ = ["Component", "Family", "centred", "choices", "combined", "randomised_p", "staged"]
 
 Choices = npt.NDArray[np.int64]
 
 _BATCH = 2_000
+_STRIPS = 4
+"""Of a matrix; more would save little, as small products are slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,23 +37,24 @@ class Component:
     sided: bool = True
 
     @classmethod
-    def quadratic(cls, sums: FloatArray, counts: FloatArray) -> Component:
-        """From (G, f) sums of features."""
-        centred = _centred(sums, counts)
-        scale = np.abs(centred).max(initial=0.0)
-        if scale <= 1e-9 * np.abs(sums).max(initial=0.0):
+    def quadratic(cls, sums: FloatArray, counts: FloatArray, centre: FloatArray | None = None) -> Component:
+        """From (G, f) sums of features, and the same centred where that is known already."""
+        middle = centred(sums, counts) if centre is None else centre
+        scale = _largest(middle)
+        if scale <= 1e-9 * _largest(sums):
             return cls(counts, np.zeros((len(sums), len(sums)), dtype=np.float32))
-        thin = (centred / scale).astype(np.float32)
+        thin = np.empty(middle.shape, dtype=np.float32)
+        np.divide(middle, scale, out=thin, casting="same_kind")
         return cls(counts, thin @ thin.T)
 
     @classmethod
     def linear(cls, sums: FloatArray, counts: FloatArray, *, sided: bool) -> Component:
         """From (G,) sums of one feature."""
-        centred = _centred(sums[:, None], counts)
-        if np.abs(centred).max(initial=0.0) <= 1e-9 * np.abs(sums).max(initial=0.0):
-            centred = np.zeros_like(centred)
-        top = float(np.abs(centred).sum())
-        return cls(counts, np.rint(centred * (2.0**50 / top if top > 0 else 0.0)), sided)
+        middle = centred(sums[:, None], counts)
+        if _largest(middle) <= 1e-9 * _largest(sums):
+            middle = np.zeros_like(middle)
+        top = float(np.abs(middle).sum())
+        return cls(counts, np.rint(middle * (2.0**50 / top if top > 0 else 0.0)), sided)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +75,27 @@ class Family:
     def of(cls, components: list[Component], size: int) -> Family:
         """For choices of ``size`` blocks."""
         total = len(components[0].counts)
-        squares = [np.asarray(c.matrix, dtype=np.float32) for c in components if c.matrix.shape[1] > 1]
+        squares = [c.matrix for c in components if c.matrix.shape[1] > 1]
         if 10 * size > total:
-            whole = [_whole(square, float(np.abs(square).sum(axis=1).max(initial=0.0)), 2.0**23) for square in squares]
-            return cls(components, size, np.stack(whole) if whole else np.zeros((0, total, total), dtype=np.float32))
-        whole = [
-            _whole(square, size**2 * float(np.abs(square).max(initial=0.0)), 2.0**23).ravel() for square in squares
-        ]
-        return cls(components, size, np.stack(whole, axis=1) if whole else np.zeros((total**2, 0), dtype=np.float32))
+            whole = np.empty((len(squares), total, total), dtype=np.float32)
+            for square, mine in zip(squares, whole, strict=True):
+                _round(square, float(np.abs(square).sum(axis=1).max(initial=0.0)), 2.0**23, mine)
+            return cls(components, size, whole)
+        flat = np.empty((total**2, len(squares)), dtype=np.float32)
+        for square, own in zip(squares, flat.T, strict=True):
+            _round(square.ravel(), size**2 * _largest(square), 2.0**23, own)
+        return cls(components, size, flat)
 
     def statistics(self, chosen: Choices) -> FloatArray:
         """Of each row of ``chosen`` (B, size), (B, C) float64."""
         quadratic = iter(self._quadratic(chosen).T) if self.matrices.size else iter(())
+        weights: dict[int, FloatArray] = {}
         found = []
         for component in self.components:
-            mine = component.counts[chosen].sum(axis=1)
-            rest = component.counts.sum() - mine
-            weight = np.where((mine > 0) & (rest > 0), 1.0 / np.maximum(mine, 1) + 1.0 / np.maximum(rest, 1), 0.0)
+            # Components of one kind of records share their counts.
+            if id(component.counts) not in weights:
+                weights[id(component.counts)] = _weight(component.counts, chosen)
+            weight = weights[id(component.counts)]
             if component.matrix.shape[1] > 1:
                 found.append(next(quadratic) * weight)
             else:
@@ -100,8 +108,7 @@ class Family:
         if self.matrices.ndim == 3:
             marks = np.zeros((len(chosen), self.matrices.shape[1]), dtype=np.float32)
             np.put_along_axis(marks, chosen, 1.0, axis=1)
-            sums = [np.einsum("bg,bg->b", marks @ matrix, marks, dtype=np.float64) for matrix in self.matrices]
-            return np.stack(sums, axis=1)
+            return _pairs(marks, self.matrices)
         first, second = np.triu_indices(self.size)
         # Two different blocks make two pairs.
         twice = np.where(first == second, 1.0, 2.0).astype(np.float32)
@@ -118,13 +125,42 @@ class Family:
         return np.concatenate(parts) if parts else np.zeros((0, len(self.components)))
 
 
-def _centred(sums: FloatArray, counts: FloatArray) -> FloatArray:
-    return np.asarray(sums - counts[:, None] * (sums.sum(axis=0) / max(counts.sum(), 1.0)))
+def centred(sums: FloatArray, counts: FloatArray) -> FloatArray:
+    """Sums of features less what as many average records would have, (G, f)."""
+    middle = np.multiply(counts[:, None], sums.sum(axis=0) / max(counts.sum(), 1.0))
+    return np.asarray(np.subtract(sums, middle, out=middle))
 
 
-def _whole(values: npt.NDArray[np.float32], largest: float, limit: float) -> npt.NDArray[np.float32]:
+def _largest(values: npt.NDArray[np.floating]) -> float:
+    """The largest absolute value, 0 when there is none."""
+    return float(max(values.max(initial=0.0), -values.min(initial=0.0)))
+
+
+def _round(values: npt.NDArray[np.floating], largest: float, limit: float, out: npt.NDArray[np.float32]) -> None:
     """Scaled so that ``largest`` becomes ``limit``, and rounded to whole numbers."""
-    return np.asarray(np.rint(values * np.float32(limit / largest if largest > 0 else 0.0)), dtype=np.float32)
+    np.multiply(values, np.float32(limit / largest if largest > 0 else 0.0), out=out)
+    np.rint(out, out=out)
+
+
+def _weight(counts: FloatArray, chosen: Choices) -> FloatArray:
+    """What makes the spread of a statistic the same whatever the number of records, (B,)."""
+    mine = counts[chosen].sum(axis=1)
+    rest = counts.sum() - mine
+    return np.where((mine > 0) & (rest > 0), 1.0 / np.maximum(mine, 1) + 1.0 / np.maximum(rest, 1), 0.0)
+
+
+def _pairs(marks: npt.NDArray[np.float32], matrices: npt.NDArray[np.float32]) -> FloatArray:
+    """Sums of symmetric matrices of whole numbers over all pairs of the marked blocks, (B, q); exact, so half of each will do."""
+    total = marks.shape[1]
+    found = np.zeros((len(marks), len(matrices)))
+    for start, end in pairwise(np.linspace(0, total, _STRIPS + 1).astype(int)):
+        mine = np.ascontiguousarray(marks[:, start:end])
+        for place, matrix in enumerate(matrices):
+            sums = mine @ matrix[start:end, start:]
+            sums[:, end - start :] *= 2.0
+            sums *= marks[:, start:]
+            found[:, place] += sums.sum(axis=1, dtype=np.float64)
+    return found
 
 
 def choices(count: int, total: int, draws: int, rng: np.random.Generator) -> Choices:

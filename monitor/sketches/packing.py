@@ -6,6 +6,7 @@ import json
 import zlib
 
 import numpy as np
+import numpy.typing as npt
 
 from monitor.values import BlockSums
 
@@ -37,10 +38,20 @@ def from_bytes(content: bytes) -> BlockSums:
         blocks, width = about["shape"]
         size = int(about["kind"][2])
         planes = np.frombuffer(body, dtype=np.uint8).reshape(size, blocks * (width + 1))
-        folded = np.zeros((blocks * (width + 1), 8), dtype=np.uint8)
-        folded[:, :size] = planes.T
-        unsigned = folded.view("<u8")[:, 0]
-        whole = ((unsigned >> 1).astype(np.int64) ^ -(unsigned & 1).astype(np.int64)).reshape(blocks, width + 1)
+        whole = np.empty((blocks, width + 1), dtype=np.int64)
+        whole.reshape(-1)[:] = _unfolded(planes)
         return BlockSums(about["plan"], about["segment"], whole[:, 0].copy(), whole[:, 1:].copy())
     except (zlib.error, ValueError, KeyError, TypeError, IndexError) as error:
         raise ValueError(f"damaged block sums ({type(error).__name__}); measure this window again") from error
+
+
+def _unfolded(planes: npt.NDArray[np.uint8]) -> npt.NDArray[np.signedinteger]:
+    """Whole numbers from the bytes of each, the lowest first; the high ones of most windows are all zero."""
+    unsigned = planes[0].astype(f"<u{len(planes)}")
+    for place in range(1, len(planes)):
+        if planes[place].any():
+            unsigned |= planes[place].astype(unsigned.dtype) << (8 * place)
+    signs = -(unsigned & 1)
+    unsigned >>= 1
+    unsigned ^= signs
+    return np.asarray(unsigned.view(f"<i{len(planes)}"))

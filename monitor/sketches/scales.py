@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from monitor.sketches.change import measured, pooled, some
+from monitor.sketches.change import measured, some
 from monitor.sketches.plan import Plan
+from monitor.sketches.pool import pooled
 from monitor.sketches.sums import coarsened
 from monitor.values import BlockSums, Measurement
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = ["Accumulator", "block_sums", "coarsened", "dealt", "reference_sums"]
 Codes = npt.NDArray[np.int64]
 
 _FEWEST = 20
+_A_FEW = 4
 
 
 def _hashes(keys: Iterable[str]) -> npt.NDArray[np.uint64]:
@@ -179,15 +181,32 @@ def dealt(reference: BlockSums, like: BlockSums) -> list[BlockSums]:
     ]
 
 
+@lru_cache(maxsize=256)
+def _starts(count: int, most_blocks: int) -> Codes:
+    """The first of the blocks that are added up to each of ``most_blocks``."""
+    return np.unique(-(-np.arange(most_blocks) * count // most_blocks))
+
+
 def coarsened(window: BlockSums, most_blocks: int) -> BlockSums:
     """Neighbouring blocks added up until at most ``most_blocks`` are left."""
     count = len(window.rows)
     if count <= most_blocks:
         return window
-    starts = np.unique(-(-np.arange(most_blocks) * count // most_blocks))
-    return BlockSums(
-        window.plan, window.segment, np.add.reduceat(window.rows, starts), np.add.reduceat(window.sums, starts, axis=0)
-    )
+    starts = _starts(count, most_blocks)
+    return BlockSums(window.plan, window.segment, _added(window.rows, starts), _added(window.sums, starts))
+
+
+def _added(values: Codes, starts: Codes) -> Codes:
+    """Neighbours added up from each start to before the next, as ``np.add.reduceat`` does, which is slow for a few at a time."""
+    sizes = np.diff(starts, append=len(values))
+    largest = int(sizes.max())
+    if largest > _A_FEW:
+        return np.add.reduceat(values, starts, axis=0)
+    found = values[starts]
+    for step in range(1, largest):
+        more = np.flatnonzero(sizes > step)
+        found[more] += values[starts[more] + step]
+    return found
 
 
 @dataclass(slots=True)
