@@ -54,10 +54,10 @@ def calm(start: datetime | None, end: datetime | None) -> list[dict[str, Any]]:
 
 
 def waves(start: datetime | None, end: datetime | None) -> list[dict[str, Any]]:
-    """Source that drifts for 30 windows of ten minutes in every 200."""
+    """Source that drifts for 12 windows of ten minutes in every 200; small, so that many can be played."""
     if start is None:
         return training()
-    return traffic(start, new=24 if int(start.timestamp()) // 600 % 200 >= 170 else 0)
+    return traffic(start, new=18 if int(start.timestamp()) // 600 % 200 >= 188 else 0, rows=42)
 
 
 def monitor(name: str, call: str, every: str, folder: Path, **more: Any) -> dict[str, Any]:

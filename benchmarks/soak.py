@@ -50,13 +50,13 @@ class World:
             "monitors": [
                 monitor(
                     f"m{n}",
-                    "waves",
+                    "waves" if n % 2 else "calm",
                     "10m",
                     folder,
                     tickets=[{"kind": "file", "folder": f"{folder}/tickets"}],
                     exports=[{"kind": "files", "folder": f"{folder}/exports{n}"}],
                     policy={"minimum_sample": 30, "keep": 64, "false_alarms": "1 per month"},
-                    detectors=[{"kind": "mmd", "permutations": 199}, "class_balance"],
+                    detectors=[{"kind": "mmd", "permutations": 99}, "class_balance"],
                 )
                 for n in range(MONITORS)
             ],
