@@ -26,7 +26,9 @@ def component(package: Distribution) -> dict[str, Any]:
     if expression := told.get("License-Expression"):
         found["licenses"] = [{"expression": expression}]
     elif named := [
-        line.rpartition(" :: ")[2] for line in told.get_all("Classifier") or () if line.startswith("License :: ")
+        line.rpartition(" :: ")[2]
+        for line in told.get_all("Classifier") or ()
+        if line.startswith("License :: ") and not line.endswith(":: OSI Approved")
     ]:
         found["licenses"] = [{"license": {"name": one}} for one in named]
     elif said := (told.get("License") or "").strip().partition("\n")[0]:

@@ -311,3 +311,15 @@ def answer(url, process):
         except urllib.error.URLError:
             time.sleep(0.05)
     raise AssertionError(f"it ended with {process.returncode}")
+
+
+def test_the_figures_of_the_page_are_those_that_were_measured():
+    measured = json.loads((ROOT / "benchmarks" / "results" / "image.json").read_text())
+    assert all(goal["met"] for goal in measured["goals"])
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    rows = [f"| {row['layer']} | {row['packed_mb']} | {row['unpacked_mb']} |" for row in measured["tables"]["layers"]]
+    rows += [f"| {row['image']} | {row['packed_mb']} | {row['unpacked_mb']} |" for row in measured["tables"]["sizes"]]
+    rows += [f"| {row['what']} | {row['seconds']} |" for row in measured["tables"]["times"]]
+    assert len(rows) >= 11
+    for row in rows:
+        assert row in page
