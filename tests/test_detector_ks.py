@@ -83,6 +83,15 @@ def test_the_ks_p_value_over_blocks():
     assert low <= sum(p <= 0.05 for p in tied) <= high
 
 
+@pytest.mark.parametrize("digits", [0, 1, 12])
+def test_the_ks_distance_over_blocks_is_that_of_scipy_to_the_bit(digits):
+    rng = np.random.default_rng(8)
+    for n, m in ((30, 7), (41, 60), (200, 333)):
+        x, y = rng.normal(size=n).round(digits), (rng.normal(size=m) + rng.normal()).round(digits)
+        effect, _, _ = ks_over_blocks(x, y, Sides(alone(n), alone(m)), rng, 19, 19)
+        assert effect == stats.ks_2samp(x, y, method="asymp").statistic
+
+
 def test_sessions_raise_no_false_alarms():
     rng = np.random.default_rng(4)
     rejected = within = naive = missed = 0

@@ -75,6 +75,17 @@ def test_float32_sums_keep_their_digits():
     assert stratum(centred_kernel(np.concatenate([x, y]), 0.5), 600).observed == pytest.approx(want, abs=1e-8)
 
 
+@pytest.mark.parametrize(("n", "total", "count"), [(3, 7, 5), (60, 247, 999), (30, 40_000, 7), (0, 9, 2)])
+def test_labellings_in_pieces_use_the_same_random_numbers_as_all_at_once(n, total, count):
+    marks = np.zeros((count, total), dtype=np.int8)
+    marks[:, :n] = 1
+    mine, other = np.random.default_rng(5), np.random.default_rng(5)
+    found = labellings(n, total, count, mine)
+    np.testing.assert_array_equal(found, other.permuted(marks, axis=1).T)
+    assert found.flags.c_contiguous
+    assert mine.bit_generator.state == other.bit_generator.state
+
+
 def test_labellings_are_uniform():
     labels = labellings(2, 4, 6_000, np.random.default_rng(0))
     _, counts = np.unique(labels, axis=1, return_counts=True)

@@ -249,6 +249,17 @@ def test_coarsening_keeps_every_sum(blocks, most):
 
 
 @settings(max_examples=60, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 20))
+def test_coarse_blocks_are_neighbours_added_up(blocks, most):
+    fine = BlockSums("p", "", np.arange(1, blocks + 1), np.arange(2 * blocks).reshape(blocks, 2))
+    coarse = coarsened(fine, most)
+    group = np.arange(blocks) * min(most, blocks) // blocks
+    want = [(int(fine.rows[group == one].sum()), fine.sums[group == one].sum(axis=0)) for one in np.unique(group)]
+    assert coarse.rows.tolist() == [rows for rows, _ in want]
+    np.testing.assert_array_equal(coarse.sums, np.array([sums for _, sums in want]))
+
+
+@settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 5), st.integers(0, 5), st.sampled_from([10, 2**14, 2**15, 2**30, 2**31, 2**61]), st.integers(0, 9)
 )

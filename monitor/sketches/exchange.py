@@ -153,10 +153,12 @@ def _pairs(marks: npt.NDArray[np.float32], matrices: npt.NDArray[np.float32]) ->
     """Sums of symmetric matrices of whole numbers over all pairs of the marked blocks, (B, q); exact, so half of each will do."""
     total = marks.shape[1]
     found = np.zeros((len(marks), len(matrices)))
+    # One room for all products: new memory costs as much as the sums.
+    room = np.empty(marks.shape, dtype=np.float32)
     for start, end in pairwise(np.linspace(0, total, _STRIPS + 1).astype(int)):
         mine = np.ascontiguousarray(marks[:, start:end])
         for place, matrix in enumerate(matrices):
-            sums = mine @ matrix[start:end, start:]
+            sums = np.matmul(mine, matrix[start:end, start:], out=room[:, start:])
             sums[:, end - start :] *= 2.0
             sums *= marks[:, start:]
             found[:, place] += sums.sum(axis=1, dtype=np.float64)
