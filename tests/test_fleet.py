@@ -176,6 +176,21 @@ def test_a_service_that_is_killed_takes_its_children_with_it(tmp_path, sources):
     store.close()
 
 
+def test_a_run_by_cron_that_is_told_to_stop_gives_its_window_back(tmp_path, sources):
+    """Process 1 of a container hears SIGTERM only if it asks for it."""
+    raw, _, store = fleet_of(tmp_path, {"stuck": ("stuck", {})})
+    (tmp_path / "drift-monitor.yaml").write_text(yaml.safe_dump(raw))
+    command = [sys.executable, "-m", "monitor", "run", "-c", str(tmp_path / "drift-monitor.yaml")]
+    with (tmp_path / "log").open("w") as log:
+        run = subprocess.Popen(command, stdout=log, stderr=log)
+    wait_until((tmp_path / "stuck").exists)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(60) != 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
+    assert len(store.unfinished("stuck", store.now())) == 1, "free at once, long before the lease ends"
+    store.close()
+
+
 def test_the_memory_of_the_container_counts(monkeypatch, tmp_path):
     limit = tmp_path / "memory.max"
     limit.write_text("max\n")

@@ -9,11 +9,14 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shop import DAY, FIRST, desk, open_shop, window
+from shop import DAY, FIRST, desk, open_shop, raw_settings, window
 
+from monitor.config import parse
 from monitor.fleet import Turns, take_turn
 from monitor.fleet.turn import pause
+from monitor.store import Store
 from monitor.values import RunStatus, State
+from monitor.wiring import Shared, wire
 
 
 def test_first_come_first_served():
@@ -179,3 +182,17 @@ def test_a_monitor_that_only_fails_rests_and_new_windows_do_not_end_its_rest(tmp
     assert gaps[:6] == [1, 2, 4, 8, 16, 32]
     assert set(gaps[6:]) == {60}, "once an hour, though a new window is due each hour as well"
     shop.store.close()
+
+
+def test_monitors_whose_embedder_is_the_same_share_one(tmp_path):
+    raw = raw_settings(tmp_path)
+    (one,) = raw["monitors"]
+    other = {"kind": "hashing", "dimension": 32}
+    raw["monitors"] = [one, one | {"name": "b"}, one | {"name": "c", "embedder": other}]
+    settings = parse(raw)
+    with Store.open(settings.store.url) as store:
+        shared = Shared()
+        a, b, c = (wire(settings, each, store, shared) for each in settings.monitors)
+    assert a.canary_embedder is b.canary_embedder
+    assert c.canary_embedder is not a.canary_embedder
+    assert a.source is not b.source

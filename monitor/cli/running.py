@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -35,7 +39,7 @@ from monitor.settings import MonitorSettings, Settings
 from monitor.store import Store
 from monitor.values import Run, RunStatus, State, Window
 from monitor.windows import due_windows
-from monitor.wiring import wire
+from monitor.wiring import Shared, wire
 
 __all__ = ["add_to"]
 
@@ -44,10 +48,33 @@ FailOption = Annotated[bool, typer.Option("--fail-on-drift", help="Exit with 3 w
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say which windows would run; read and send nothing.")]
 
 
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM ends a run as Ctrl-C does, at once and with its window given back: so does a CronJob's or a supervisor's wish to stop."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _run_all(
-    settings: Settings, monitor: MonitorSettings, store: Store, windows: Sequence[Window], *, send: bool = True
+    settings: Settings,
+    monitor: MonitorSettings,
+    store: Store,
+    windows: Sequence[Window],
+    *,
+    send: bool = True,
+    shared: Shared | None = None,
 ) -> list[Run]:
-    wired = wire(settings, monitor, store)
+    wired = wire(settings, monitor, store, shared)
     if not send:
         wired = replace(wired, tickets={}, exports={}, notifiers={})
     done = []
@@ -143,8 +170,10 @@ def run(
         if dry_run:
             _announce(planned, as_json=as_json)
             return
-        runs = [run for one in chosen for run in _run_all(settings, one, store, planned[one.name])]
-        forget_in_time(settings, store, store.now())
+        shared = Shared()
+        with _stoppable():
+            runs = [run for one in chosen for run in _run_all(settings, one, store, planned[one.name], shared=shared)]
+            forget_in_time(settings, store, store.now())
     _finish(runs, as_json=as_json, fail_on_drift=fail_on_drift)
 
 
@@ -172,7 +201,8 @@ def backfill(
         if dry_run:
             _announce({one.name: windows}, as_json=as_json)
             return
-        runs = _run_all(settings, one, store, windows, send=send)
+        with _stoppable():
+            runs = _run_all(settings, one, store, windows, send=send)
     if not as_json:
         _say_alarms(one, runs)
     _finish(runs, as_json=as_json, fail_on_drift=fail_on_drift)
