@@ -22,9 +22,9 @@ from monitor.attempts import Attempts
 from monitor.errors import ConfigError
 from monitor.pages import POLICY, problem_page
 
-__all__ = ["Door", "check_certificate", "end_of_certificate", "users_of"]
+__all__ = ["HEADERS", "Door", "check_certificate", "end_of_certificate", "users_of"]
 
-_HEADERS = {
+HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -33,6 +33,7 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+"""Of every answer."""
 
 
 class Door:
@@ -64,7 +65,7 @@ class Door:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 

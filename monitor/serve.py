@@ -21,9 +21,10 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from monitor.awaiting import wait_for_store
-from monitor.door import Door, check_certificate, users_of
+from monitor.door import HEADERS, Door, check_certificate, users_of
 from monitor.errors import MonitorError
 from monitor.fleet import Conductor
 from monitor.logs import fields
@@ -83,6 +84,17 @@ def application(
     return Starlette(routes=routes, lifespan=ready, middleware=[door], exception_handlers=PROBLEMS)
 
 
+class _Line(H11Protocol):
+    """Refuses what is no HTTP with the headers of every answer, and without breaking into one that is under way."""
+
+    def send_400_response(self, msg: str) -> None:
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            said = {"content-type": "text/plain; charset=utf-8", "connection": "close", **HEADERS}
+            head = "".join(f"{name}: {value}\r\n" for name, value in said.items())
+            self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n{msg}".encode())
+        self.transport.close()
+
+
 class _Server(uvicorn.Server):
     """Tells the service of a stop signal before the pages close."""
 
@@ -109,6 +121,7 @@ def serve(settings: Settings, *, worker: str, schedule: bool = True) -> None:
         port=of.port,
         ssl_certfile=of.tls_certificate,
         ssl_keyfile=of.tls_key,
+        http=_Line,
         server_header=False,
         log_config=None,
         access_log=False,
