@@ -22,8 +22,18 @@ _SHORT: Mapping[str, type[BaseModel]] = {"store": StoreSettings, "artifacts": Ar
 """Keys that may be written as a URL alone."""
 
 
+_MOST = 100_000
+"""Values of a file, each counted as often as aliases repeat it."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice: the first would be lost without a word."""
+    """Refuses a key that is given twice: the first would be lost without a word; and aliases that multiply or hold themselves."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node = super().get_single_node()
+        if node is not None:
+            _weight(node, {})
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -35,6 +45,21 @@ class _Loader(yaml.SafeLoader):
                     )
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _weight(node: yaml.Node, known: dict[int, int]) -> int:
+    """Values in the node with all aliases written out; 0 stands for one that is still being counted."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    found = known.get(id(node))
+    if found is None:
+        known[id(node)] = 0
+        inner = [one for pair in node.value for one in pair] if isinstance(node, yaml.MappingNode) else node.value
+        found = known[id(node)] = 1 + sum(_weight(one, known) for one in inner)
+    if not 0 < found <= _MOST:
+        problem = f"aliases make more than {_MOST:,} values of it" if found else "an alias stands inside what it names"
+        raise yaml.composer.ComposerError(None, None, problem, node.start_mark)
+    return found
 
 
 def _password_in(url: str) -> str:
@@ -113,6 +138,13 @@ def load(path: str | Path) -> Settings:
         raise ConfigError(f"{path} line {line}: {error.problem}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is not YAML ({type(error).__name__})") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: lists and mappings are nested too deeply; is it a settings file?") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        # The parser's own, on a value that is not what it looks like, such as 2026-02-30.
+        raise ConfigError(
+            f"{path}: holds a date or a number that there is not; put it in quotes if it is text"
+        ) from error
     try:
         return parse(raw)
     except ConfigError as error:

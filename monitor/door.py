@@ -24,9 +24,9 @@ from monitor.attempts import Attempts
 from monitor.errors import ConfigError
 from monitor.pages import POLICY, problem_page
 
-__all__ = ["Door", "check_certificate", "end_of_certificate", "hosts_served", "open_to_others", "users_of"]
+__all__ = ["HEADERS", "Door", "check_certificate", "end_of_certificate", "hosts_served", "open_to_others", "users_of"]
 
-_HEADERS = {
+HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -35,6 +35,7 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+"""Of every answer."""
 
 
 class Door:
@@ -69,7 +70,7 @@ class Door:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
+                for name, value in HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 

@@ -1,10 +1,12 @@
-"""HTTP connections that end when a client takes too long to ask, and a bound on how many there are."""
+"""HTTP connections that end when a client takes too long to ask or asks what is no HTTP, and a bound on how many there are."""
 
 from __future__ import annotations
 
 import asyncio
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from monitor.door import HEADERS
 
 __all__ = ["Impatient"]
 
@@ -30,6 +32,14 @@ class Impatient(H11Protocol):
         """Begin to wait for the next one."""
         super().on_response_complete()
         self._wait()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP with the headers of every answer, and without breaking into one that is under way."""
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            said = {"content-type": "text/plain; charset=utf-8", "connection": "close", **HEADERS}
+            head = "".join(f"{name}: {value}\r\n" for name, value in said.items())
+            self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n{msg}".encode())
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing to wait for."""

@@ -105,7 +105,7 @@ HOUSE: dict[str, tuple[set[str], set[str]]] = {
     "page_routes": ({"values", "errors", "logs", "pages", "report", "reporting", "store"}, {"starlette"}),
     "attempts": (set(), set()),
     "awaiting": ({"errors", "logs", "store"}, set()),
-    "slow_clients": (set(), {"uvicorn"}),
+    "slow_clients": ({"door"}, {"uvicorn"}),
     "door": ({"attempts", "errors", "pages"}, {"starlette"}),
     "remarks": ({"values", "outcomes", "report", "store"}, set()),
     "episodes": ({"values", "decide", "report"}, set()),

@@ -141,6 +141,9 @@ def _known_class(reference: Side, current: Side, theirs: Mask, ours: Mask) -> bo
 
 def _examined(reference: Side, current: Side, second: Mask, second_ours: Mask, ball: Ball) -> Topic | None:
     """The ball counted on the second halves; ``None`` unless production is surely and several times denser there."""
+    if not second.any() or not second_ours.any():
+        # The groups found before have taken the rows that were to count.
+        return None
     right, scores = reference.take(second), ball.scores(current)
     theirs, ours = ball.scores(right), scores[second_ours]
     inside, inside_ours = theirs >= ball.least, ours >= ball.least

@@ -25,7 +25,11 @@ def read(path: Path, columns: Columns) -> Iterator[Row]:
         about = {**(metadata if isinstance(metadata, dict) else record)}
         about["text"] = fields.get("text") if isinstance(fields, dict) else record.get("text")
         record_id = about.get("record_id") or record.get("external_id") or record.get("id")
-        given = list(_responses(record))
+        try:
+            given = list(_responses(record))
+        except (AttributeError, TypeError):
+            yield Bad(line, "no response")
+            continue
         if not given:
             yield NoAnswer(line)
         for value, person, status, at in given:

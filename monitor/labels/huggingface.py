@@ -40,13 +40,23 @@ def _table(file: Path) -> pa.Table:
 
 def _named(table: pa.Table, column: str) -> pa.Table:
     """Numbers of a ClassLabel as the names they stand for."""
-    about: dict[str, Any] = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    names = about.get("info", {}).get("features", {}).get(column, {}).get("names")
-    if not names or column not in table.schema.names:
+    names = _names((table.schema.metadata or {}).get(b"huggingface", b"{}"), column)
+    if not names or column not in table.schema.names or not pa.types.is_integer(table.field(column).type):
         return table
     # -1 stands for no label.
     values = [
-        names[number] if number is not None and 0 <= number < len(names) else None
+        str(names[number]) if number is not None and 0 <= number < len(names) else None
         for number in table.column(column).to_pylist()
     ]
     return table.set_column(table.schema.get_field_index(column), column, pa.array(values, pa.string()))
+
+
+def _names(told: bytes, column: str) -> list[Any]:
+    """Names of the classes of a column, none when the features do not say them."""
+    try:
+        found: Any = json.loads(told)
+    except (ValueError, RecursionError):
+        return []
+    for step in ("info", "features", column, "names"):
+        found = found.get(step) if isinstance(found, dict) else None
+    return found if isinstance(found, list) else []

@@ -30,8 +30,8 @@ def _task(line: int, task: Mapping[str, Any]) -> Iterator[Row]:
     given = task.get("annotations") or []
     if not given:
         yield NoAnswer(line)
-    for annotation in given:
-        if not isinstance(annotation, dict):
+    for annotation in given if isinstance(given, list) else [given]:
+        if not isinstance(annotation, dict) or not isinstance(annotation.get("result") or [], list):
             yield Bad(line, "no annotation")
         elif annotation.get("was_cancelled"):
             yield NoAnswer(line, skipped=True)
@@ -49,7 +49,8 @@ def _choices(result: Any) -> list[Any]:
     regions = [one for one in result or [] if isinstance(one, dict) and isinstance(one.get("value"), dict)]
     chosen = [one for one in regions if "choices" in one["value"]]
     ours = [one for one in chosen if one.get("from_name") == "label"] or chosen
-    return [name for one in ours for name in one["value"]["choices"]]
+    chosen_by_each = [one["value"]["choices"] for one in ours]
+    return [name for names in chosen_by_each for name in (names if isinstance(names, list) else [names])]
 
 
 def _person(completed_by: Any) -> Any:

@@ -33,5 +33,5 @@ def _chosen(cell: str | None) -> Any:
         return cell
     try:
         return json.loads(cell)["choices"]
-    except ValueError:
+    except (ValueError, KeyError, RecursionError):
         return cell

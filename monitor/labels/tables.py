@@ -45,7 +45,19 @@ def table_rows(path: Path, table: pa.Table, columns: Columns) -> Iterator[Row]:
     _check(path, table.schema.names, columns)
     wanted = {*vars_of(columns), "text", "text_sha256", "export", *_TIMES}
     names = [name for name in table.schema.names if name in wanted]
-    yield from _rows(enumerate(table.select(names).to_pylist(), 1), columns)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SourceError(f"{path} has two columns {', '.join(twice)}; leave one of each in it")
+    yield from _rows(_values(table.select(names)), columns)
+
+
+def _values(table: pa.Table) -> Iterator[tuple[int, Mapping[str, Any]] | Bad]:
+    """Rows with their numbers, from 1; one that Python has no value for, such as a string that is no UTF-8, is bad."""
+    for number in range(table.num_rows):
+        try:
+            yield number + 1, table.slice(number, 1).to_pylist()[0]
+        except (ValueError, OverflowError, pa.ArrowException):
+            yield Bad(number + 1, "unreadable value")
 
 
 def vars_of(columns: Columns) -> tuple[str, str, str]:

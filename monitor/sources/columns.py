@@ -115,7 +115,8 @@ def numbers(column: pa.Array, what: str) -> Converted:
             values, unreadable = _each(column, float)
             column = pa.array(values, pa.float64())
     elif pa.types.is_decimal(kind) or pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind):
-        column = column.cast(pa.float64())
+        # Whole numbers beyond 2**53 are rounded.
+        column = column.cast(pa.float64(), safe=False)
     else:
         raise WrongTypeError("a number")
     infinite = pc.invert(pc.is_finite(column)).fill_null(False).to_numpy(zero_copy_only=False)
@@ -183,8 +184,10 @@ def _each(column: pa.Array, read: Callable[[Any], Any]) -> tuple[list[Any], Mask
     """Every value read by itself, and which could not be."""
     values: list[Any] = []
     bad = np.zeros(len(column), dtype=bool)
-    for row, value in enumerate(column.to_pylist()):
+    for row, scalar in enumerate(column):
         try:
+            # Inside: strings of a file need not be UTF-8.
+            value = scalar.as_py()
             values.append(None if value is None else read(value))
         except (ValueError, TypeError, OverflowError, RecursionError):
             values.append(None)

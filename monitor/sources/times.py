@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from monitor.sources.columns import Converted, Mask, WrongTypeError, is_text
+from monitor.sources.columns import Converted, Mask, WrongTypeError, is_text, texts
 
 __all__ = ["NaiveError", "times"]
 
@@ -47,7 +47,10 @@ def times(column: pa.Array, timezone: str | None) -> Converted:
         values, bad = _since_1970(column)
         return Converted(values.cast(_UTC), {"unreadable time": bad})
     if is_text(kind):
-        return _parsed(column.cast(pa.string()), timezone)
+        # Strings of a file need not be UTF-8.
+        readable = texts(column)
+        found = _parsed(readable.values, timezone)
+        return Converted(found.values, {**readable.bad, **found.bad})
     raise WrongTypeError("a timestamp, a date, an ISO-8601 string or a number of seconds or milliseconds since 1970")
 
 
