@@ -17,7 +17,7 @@ from monitor.config import load
 from monitor.door import HEADERS
 from monitor.errors import ConfigError, SourceError
 from monitor.labels import Bad, read_labels
-from monitor.serve import _Line
+from monitor.slow_clients import Impatient
 from monitor.sources.columns import numbers, probabilities, vectors
 from monitor.sources.times import times
 
@@ -105,7 +105,7 @@ class Cycle:
 
 
 def test_what_is_no_http_is_refused_with_safe_headers_and_never_inside_an_answer():
-    line = _Line.__new__(_Line)
+    line = Impatient.__new__(Impatient)
     line.cycle, line.transport = None, Wire()
     line.send_400_response("Invalid HTTP request received.")
     head, _, body = line.transport.said.partition(b"\r\n\r\n")
