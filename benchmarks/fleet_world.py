@@ -53,6 +53,11 @@ def calm(start: datetime | None, end: datetime | None) -> list[dict[str, Any]]:
     return training() if start is None else traffic(start)
 
 
+def many(start: datetime | None, end: datetime | None) -> list[dict[str, Any]]:
+    """Source without drift, of 2,000 records a window."""
+    return training(2_000) if start is None else traffic(start, rows=2_001)
+
+
 def waves(start: datetime | None, end: datetime | None) -> list[dict[str, Any]]:
     """Source that drifts for 12 windows of ten minutes in every 200; small, so that many can be played."""
     if start is None:
