@@ -44,7 +44,7 @@ def target(name: str, folder: Path) -> object:
 
 def main() -> None:
     """Fuzz until the runs are over."""
-    import atheris  # noqa: PLC0415 - optional, see docs/decisions
+    import atheris  # noqa: PLC0415 - optional
 
     name, *flags = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
