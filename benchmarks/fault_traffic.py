@@ -13,9 +13,7 @@ import numpy as np
 
 PERIOD = timedelta(minutes=10)
 FIRST = datetime(2026, 3, 2, tzinfo=UTC)
-RECORDS = 60
-MONITORS = 20
-LONGEST = 400
+RECORDS = 36
 TOPICS = {
     "parcel": ["parcel", "late", "van", "driver", "tracking", "street", "courier", "depot", "doorstep", "porch"],
     "refund": ["refund", "money", "bank", "card", "charged", "paid", "transfer", "account", "statement", "cents"],
@@ -36,7 +34,7 @@ def waves(number: int, windows: int) -> list[tuple[int, int]]:
     length, shift = max(windows // 8, 8), (number * 3) % 10
     found = [(windows // 8 + shift, windows // 8 + shift + length)]
     second = (windows // 2 + shift, windows // 2 + shift + length)
-    return [*found, second] if windows >= 60 else found
+    return [*found, second] if windows >= 40 else found
 
 
 def _sentence(rng: np.random.Generator, words: list[str]) -> str:
@@ -46,7 +44,7 @@ def _sentence(rng: np.random.Generator, words: list[str]) -> str:
 def training(start: datetime | None, end: datetime | None) -> Iterator[dict[str, Any]]:
     """What the model of every shop was trained on."""
     rng = np.random.default_rng(7)
-    for n in range(600):
+    for n in range(150):
         topic = list(TOPICS)[n % 3]
         yield {"id": f"t{n}", "text": _sentence(rng, TOPICS[topic]), "label": topic}
 

@@ -1,4 +1,4 @@
-"""The tables of statistics.md, selection.md and label-quality.md, made from benchmarks/results; used by measured.py."""
+"""The tables of statistics.md, selection.md, label-quality.md and faults.md, made from benchmarks/results; used by measured.py."""
 
 from __future__ import annotations
 
@@ -248,10 +248,41 @@ def label_quality() -> list[str]:
     )
 
 
+def faults() -> list[str]:
+    """What was broken, and what came of it."""
+    found = tables_of("faults")
+    if not found:
+        return []
+    about, windows, same = found["about"][0], found["windows"][0], found["undisturbed"][0]
+    tickets, exports, metrics = found["tickets"][0], found["exports"][0], found["metrics"][0]
+    kinds = [(one["kind"], one["times"]) for one in found["faults"]]
+    judged = [
+        ("windows", f"{windows['windows']:,}", windows["lost"], windows["duplicates"] + windows["saved twice"]),
+        ("episodes as issues", tickets["issues"], tickets["lost"], tickets["duplicate issues"]),
+        ("comments", tickets["comments"], "", tickets["comments twice"]),
+        ("exports", exports["exports"], exports["not whole"] + exports["not sent"], exports["without a wish"]),
+    ]
+    return [
+        (
+            f"{about['replicas']} replicas, {about['monitors']} monitors, {sum(times for _, times in kinds)} faults in {about['seconds with faults']:,} s (seed {about['seed']}), "
+            f"{about['disturbed windows']:,} of {windows['windows']:,} windows done by then:"
+        ),
+        "",
+        *grid(["fault", "times"], kinds),
+        *grid(["", "in all", "lost or not whole", "twice"], judged),
+        (
+            f"{about['attempts']:,} attempts: {about['taken over']} were cut off and taken over, {about['failed runs']} failed and were done again. "
+            f"{same['windows']:,} verdicts with their measurements and candidates were compared with an undisturbed run of the same traffic, in one process on SQLite: "
+            f"{same['different']} differ. Counters of runs at the replicas that differ from the database: {metrics['wrong']} of {metrics['series']}."
+        ),
+    ]
+
+
 PAGES: Mapping[str, Callable[[], list[str]]] = {
     "statistics.md": statistics,
     "selection.md": selection,
     "label-quality.md": label_quality,
+    "faults.md": faults,
 }
 
 

@@ -122,6 +122,18 @@ def test_a_turn_is_one_window_and_says_when_to_look_again(tmp_path, caplog):
     shop.store.close()
 
 
+def test_what_another_process_catches_up_is_looked_at_again_should_it_die_between_two_windows(tmp_path):
+    shop = Shop(tmp_path, (0, 0, 0, 0), schedule={"every": "1d", "catch_up": 3})
+    shop.turn(FIRST + DAY)
+    at, minute = FIRST + 4 * DAY, timedelta(minutes=1)
+    theirs = shop.store.claim("shop", window(1), "other", at, minute)
+    turn = shop.turn(at)
+    assert (turn.run, turn.more, turn.next_at) == (None, False, at + minute), "not only when the next window is due"
+    shop.store.release(theirs)
+    assert [one.run.window for one in shop.turns(at + minute)] == [window(1), window(2), window(3)]
+    shop.store.close()
+
+
 def test_a_failed_window_is_tried_again_later_and_later(tmp_path):
     shop = Shop(tmp_path, (0, 0))
     hidden = tmp_path / "traffic"

@@ -59,7 +59,8 @@ def take_turn(one: MonitorSettings, monitor: Monitor, desk: Desk) -> Turn:
     for place, window in enumerate(windows, 1):
         run = run_window(monitor, window, desk, retry_failed=True)
         if run is None:
-            # Another process has this one or an earlier one, and goes on from there.
+            # Another process has this one or an earlier one, and goes on from there; should it die between two windows, we do.
+            next_at = min(next_at, now + desk.lease)
             break
         if run.status is RunStatus.FAILED:
             return Turn(run, more=False, next_at=min(next_at, desk.clock() + FIRST_PAUSE))
