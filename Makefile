@@ -33,9 +33,11 @@ bench: $(VENV)/.ready
 serve: $(VENV)/.ready
 	$(BIN)/drift-monitor serve
 
-# torch first and pinned: resolved later, pip would take the newest build with gigabytes of CUDA.
+# torch first and pinned: resolved later, pip would take the newest build with gigabytes of CUDA. The rest by uv, in a quarter of the
+# time; where it cannot reach what pip is set up to reach, by pip.
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -c constraints.txt torch
-	$(BIN)/pip install -q -c constraints.txt -e '.[offline,postgres,s3,dev]'
+	$(BIN)/pip install -q -c constraints.txt uv
+	$(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[offline,postgres,s3,dev]' || $(BIN)/pip install -q -c constraints.txt -e '.[offline,postgres,s3,dev]'
 	touch $@
