@@ -240,7 +240,12 @@ def main() -> None:
         for one in goals:
             print(f"{'met   ' if one['met'] else 'MISSED'} {one['name']}: {one['measured']} (goal {one['goal']})")
         sys.exit(any(not one["met"] for one in goals))
-    write("faults", tables, goals, f"python benchmarks/faults.py --seed {given.seed} --minutes {given.minutes:g}")
+    write(
+        "faults",
+        tables,
+        goals,
+        f"python benchmarks/faults.py --windows {windows} --seed {given.seed} --minutes {given.minutes:g}",
+    )
 
 
 if __name__ == "__main__":

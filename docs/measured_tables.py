@@ -271,10 +271,11 @@ def faults() -> list[str]:
         *grid(["fault", "times"], kinds),
         *grid(["", "in all", "lost or not whole", "twice"], judged),
         (
-            f"{about['attempts']:,} attempts: {about['taken over']} were cut off and taken over, {about['failed runs']} failed and were done again. "
+            f"{about['attempts']:,} attempts: {about['taken over']} were cut off and taken over, {about['failed runs']} failed and done again. "
             f"{same['windows']:,} verdicts with their measurements and candidates were compared with an undisturbed run of the same traffic, in one process on SQLite: "
             f"{same['different']} differ. Counters of runs at the replicas that differ from the database: {metrics['wrong']} of {metrics['series']}."
         ),
+        "",
     ]
 
 
