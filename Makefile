@@ -3,13 +3,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: demo test lint gen bench serve
+.PHONY: demo test faults lint gen bench serve
 
 demo: $(VENV)/.ready
 	$(BIN)/drift-monitor demo
 
 test: $(VENV)/.ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# Two replicas on a real PostgreSQL, with faults, in small; the whole of it is benchmarks/faults.py.
+faults: $(VENV)/.ready
+	$(BIN)/python benchmarks/faults.py --quick
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .

@@ -12,12 +12,12 @@ import pytest
 from fuzz_tally import FAULTS, Tally
 
 PLAYS = {
-    "settings": (lambda *given: fuzz_settings.play(*given, processes=1), 20),
-    "records": (fuzz_records.play, 18),
-    "labels": (fuzz_labels.play, 20),
-    "http": (fuzz_http.play, 48),
-    "stored": (fuzz_stored.play, 48),
-    "answers": (fuzz_answers.play, 30),
+    "settings": (lambda *given: fuzz_settings.play(*given, processes=1), 10),
+    "records": (fuzz_records.play, 10),
+    "labels": (fuzz_labels.play, 10),
+    "http": (fuzz_http.play, 24),
+    "stored": (fuzz_stored.play, 20),
+    "answers": (fuzz_answers.play, 20),
 }
 
 
