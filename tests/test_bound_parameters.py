@@ -28,6 +28,14 @@ REASONED = {
         "f'PRAGMA busy_timeout = {round(_BUSY_SECONDS * 1000)}'",
     ): "a number of this module; no driver binds it",
     ("store/database.py", "f'SET lock_timeout = {_BUSY_SECONDS * 1000}'"): "a number of this module; SET binds nothing",
+    (
+        "store/postgres.py",
+        "f\"SET statement_timeout = '{STATEMENT_SECONDS}s'\"",
+    ): "a number of that module; SET binds nothing",
+    (
+        "store/postgres.py",
+        "f\"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'\"",
+    ): "the same",
     ("store/database.py", "f'VACUUM (FULL) \"{table}\"'"): "names of our own tables; VACUUM binds nothing",
     ("sources/sql.py", "query"): "the user's own query, from the settings file; times go in as :start and :end",
 }

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -54,7 +55,8 @@ SECRET = "a secret text"
 def sources(tmp_path, monkeypatch):
     (tmp_path / "fleet_sources.py").write_text(SOURCES)
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    places = [str(tmp_path), str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(places))
 
 
 def fleet_of(folder, calls, database_url=None, **serve):
@@ -102,7 +104,7 @@ def conducted(settings, store):
     assert not [one for one in left if "resource_tracker" not in " ".join(one.cmdline())]
 
 
-def wait_until(holds, seconds=240):
+def wait_until(holds, seconds=120):
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until, "it never came to that"
@@ -183,9 +185,13 @@ def test_a_run_by_cron_that_is_told_to_stop_gives_its_window_back(tmp_path, sour
     command = [sys.executable, "-m", "monitor", "run", "-c", str(tmp_path / "drift-monitor.yaml")]
     with (tmp_path / "log").open("w") as log:
         run = subprocess.Popen(command, stdout=log, stderr=log)
-    wait_until((tmp_path / "stuck").exists)
-    run.send_signal(signal.SIGTERM)
-    assert run.wait(60) != 0
+    try:
+        wait_until((tmp_path / "stuck").exists)
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(60) != 0
+    finally:
+        run.kill()
+        run.wait()
     assert "Traceback" not in (tmp_path / "log").read_text()
     assert len(store.unfinished("stuck", store.now())) == 1, "free at once, long before the lease ends"
     store.close()

@@ -34,7 +34,9 @@ def git(*words):
 @pytest.fixture(scope="module")
 def before(tmp_path_factory):
     """The code as it was before the schema became what it is."""
-    found = git("log", "--reverse", "--format=%H", f'-SNEEDED = "{NEEDED}"', "--", "monitor/store/schema.py").split()
+    # A change may have come in a merge: each is compared with what it was merged into.
+    line = ("log", "--first-parent", "-m", "--reverse", "--format=%H")
+    found = git(*line, f'-SNEEDED = "{NEEDED}"', "--", "monitor/store/schema.py").split()
     if not found:
         missing(f"no commit in the history brought schema {NEEDED}: is it committed, and the history whole?")
     folder = tmp_path_factory.mktemp("before")
