@@ -121,16 +121,14 @@ def ended(store, *names):
     return all(name in runs and runs[name].status is not RunStatus.RUNNING for name in names)
 
 
-def test_what_hangs_grows_or_dies_is_stopped_and_said_and_the_others_go_on(tmp_path, sources, caplog, database_url):
+def test_what_hangs_grows_or_dies_is_stopped_and_said_and_the_others_go_on(tmp_path, sources, caplog):
     broken = {
         "stuck": ("stuck", {"timeout": "3s"}),
         "hungry": ("hungry", {"memory": "600MB"}),
         "dies": ("dies", {}),
         "raises": ("raises", {}),
     }
-    _, settings, store = fleet_of(
-        tmp_path, broken | {f"calm{n}": ("calm", {}) for n in range(3)}, database_url, workers=2
-    )
+    _, settings, store = fleet_of(tmp_path, broken | {f"calm{n}": ("calm", {}) for n in range(3)}, workers=2)
     with caplog.at_level(logging.INFO, "monitor"), conducted(settings, store):
         wait_until(lambda: ended(store, *(one.name for one in settings.monitors)))
     runs = newest(store)
