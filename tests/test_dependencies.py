@@ -65,13 +65,10 @@ def test_a_package_that_may_not_be_shipped_is_refused_by_name(monkeypatch):
 def audited(folder: Path, told: list[dict] | None, *, answers: bool = True, status: int = 0, **environment: str):
     """The audit with a pip-audit that says this, and a service of advisories that answers or does not."""
     real = sys.executable
-    (folder / "python").write_text(
-        f'#!/bin/sh\ncase "$1" in -) exec {real} "$@";; -c) exit {0 if answers else 1};; *) exit 0;; esac\n'
-    )
+    (folder / "python").write_text(f'#!/bin/sh\ncase "$1" in -) exec {real} "$@";; *) exit 0;; esac\n')
     (folder / "told").write_text(json.dumps({"dependencies": told or []}))
-    (folder / "pip-audit").write_text(
-        f'#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\ncp {folder}/told "$2"\nexit {status}\n'
-    )
+    says = f'while [ "$1" != -o ]; do shift; done\ncp {folder}/told "$2"\nexit {status}' if answers else "exit 1"
+    (folder / "pip-audit").write_text(f"#!/bin/sh\n{says}\n")
     for name in ("python", "pip-audit"):
         (folder / name).chmod(0o755)
     command = [str(ROOT / ".ci" / "audit"), str(folder)]

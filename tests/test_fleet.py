@@ -157,42 +157,39 @@ def test_one_that_hangs_starves_nobody_even_with_one_worker(tmp_path, sources, m
     store.close()
 
 
+@contextmanager
+def at_work(folder, command):
+    """A command on a fleet whose only monitor hangs, as a process that has come so far; at the end it is killed, if it still runs."""
+    raw, _, store = fleet_of(folder, {"stuck": ("stuck", {})})
+    (folder / "drift-monitor.yaml").write_text(yaml.safe_dump(raw))
+    words = [sys.executable, "-m", "monitor", command, "-c", str(folder / "drift-monitor.yaml")]
+    with (folder / "log").open("w") as log, subprocess.Popen(words, stdout=log, stderr=log) as process:
+        try:
+            wait_until((folder / "stuck").exists)
+            yield process, store
+        finally:
+            process.kill()
+    store.close()
+
+
 def test_a_service_that_is_killed_takes_its_children_with_it(tmp_path, sources):
-    raw, _, store = fleet_of(tmp_path, {"stuck": ("stuck", {})})
-    (tmp_path / "drift-monitor.yaml").write_text(yaml.safe_dump(raw))
-    command = [sys.executable, "-m", "monitor", "serve", "-c", str(tmp_path / "drift-monitor.yaml")]
-    with (tmp_path / "log").open("w") as log:
-        service = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        wait_until((tmp_path / "stuck").exists)
+    with at_work(tmp_path, "serve") as (service, store):
         children = psutil.Process(service.pid).children(recursive=True)
         assert len(children) >= 2
-    finally:
-        service.send_signal(signal.SIGKILL)
+        service.kill()
         service.wait()
-    _, alive = psutil.wait_procs(children, timeout=30)
-    assert not alive, (tmp_path / "log").read_text()
-    assert newest(store)["stuck"].status is RunStatus.RUNNING, "its lease ends, then another takes it over"
-    store.close()
+        _, alive = psutil.wait_procs(children, timeout=30)
+        assert not alive, (tmp_path / "log").read_text()
+        assert newest(store)["stuck"].status is RunStatus.RUNNING, "its lease ends, then another takes it over"
 
 
 def test_a_run_by_cron_that_is_told_to_stop_gives_its_window_back(tmp_path, sources):
     """Process 1 of a container hears SIGTERM only if it asks for it."""
-    raw, _, store = fleet_of(tmp_path, {"stuck": ("stuck", {})})
-    (tmp_path / "drift-monitor.yaml").write_text(yaml.safe_dump(raw))
-    command = [sys.executable, "-m", "monitor", "run", "-c", str(tmp_path / "drift-monitor.yaml")]
-    with (tmp_path / "log").open("w") as log:
-        run = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        wait_until((tmp_path / "stuck").exists)
+    with at_work(tmp_path, "run") as (run, store):
         run.send_signal(signal.SIGTERM)
         assert run.wait(60) != 0
-    finally:
-        run.kill()
-        run.wait()
-    assert "Traceback" not in (tmp_path / "log").read_text()
-    assert len(store.unfinished("stuck", store.now())) == 1, "free at once, long before the lease ends"
-    store.close()
+        assert "Traceback" not in (tmp_path / "log").read_text()
+        assert len(store.unfinished("stuck", store.now())) == 1, "free at once, long before the lease ends"
 
 
 def test_the_memory_of_the_container_counts(monkeypatch, tmp_path):
