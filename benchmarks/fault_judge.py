@@ -6,6 +6,8 @@ import hashlib
 import json
 import multiprocessing
 import re
+import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -167,13 +169,25 @@ def attempts_of(url: str) -> dict[str, dict[str, int]]:
     }
 
 
+def _asked(address: str, patience: float = 120.0) -> str:
+    """What is answered there; a replica that was killed last may be starting yet."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                return str(answer.read().decode())
+        except urllib.error.URLError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
+
+
 def of_metrics(url: str, replicas: Sequence[Replica]) -> dict[str, int]:
     """Counters of runs that each replica shows, against the database."""
     known = {(name, status): number for name, counts in attempts_of(url).items() for status, number in counts.items()}
     found = {"replicas asked": 0, "series": 0, "wrong": 0}
     for one in replicas:
-        with urllib.request.urlopen(f"http://127.0.0.1:{one.port}/metrics", timeout=60) as answer:
-            text = answer.read().decode()
+        text = _asked(f"http://127.0.0.1:{one.port}/metrics")
         shown = {(m[1], m[2]): float(m[3]) for m in _RUNS.finditer(text)}
         found["replicas asked"] += 1
         found["series"] += len(shown)
