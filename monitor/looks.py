@@ -98,8 +98,8 @@ def look(
         before = shelf.accepted(windows[: len(windows) - span], sums[""])
         recent = shelf.of([one.run_id for one in windows[len(windows) - span :]], "")
         found += [
-            replace(one, detector="change", subject=one.subject + LATELY, p_value=None)
-            for one in compare(before, [*recent, sums[""]], memory.plan, rng, refined=999)
+            replace(one, detector="change", subject=one.subject + LATELY)
+            for one in compare(before, [*recent, sums[""]], memory.plan, rng, permutations=0)
         ]
     return Look(tuple(found), past)
 

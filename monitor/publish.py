@@ -43,9 +43,10 @@ def wishes(monitor: Monitor, run: Run, desk: Desk) -> Wishes:
     """What a run asks of the tickets of its drift, the exports a drifted one asks for, and the news of any run."""
     if run.decision is None:
         return Wishes((), {}, {})
-    history = desk.store.history(run.monitor, before=run.window.start, limit=_LONGEST)
-    silent = monitor.name in desk.store.silenced(desk.clock())
     drifted = run.decision.state is State.DRIFTED
+    # Only drift looks back to its beginning.
+    history = desk.store.history(run.monitor, before=run.window.start, limit=_LONGEST if drifted else 1)
+    silent = monitor.name in desk.store.silenced(desk.clock())
     with_ticket = [name for name, plan in monitor.export_plans.items() if plan.at_ticket and name in monitor.exports]
     exports = dict.fromkeys(with_ticket, export_of(run)) if drifted and run.candidates else {}
     return Wishes(

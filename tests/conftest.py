@@ -20,7 +20,10 @@ from typing import NoReturn
 import pytest
 from filelock import FileLock
 
+from monitor.cli import main
 from monitor.store import Store
+
+Typed = tuple[object, str, str]
 
 # Read by huggingface_hub when it is imported, so a fixture would come too late.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -54,6 +57,26 @@ def run_checked(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     if done.returncode:
         pytest.fail(f"{command[0]} ended with {done.returncode}: {done.stdout}{done.stderr}", pytrace=False)
+
+
+def commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Typed]:
+    """The program, called in this process with the words that one would type."""
+
+    def run(*words: object) -> Typed:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["drift-monitor", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def drift_monitor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Typed]:
+    """A command: its words -> exit status, standard output, standard error."""
+    return commands(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="session")

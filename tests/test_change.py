@@ -359,6 +359,21 @@ def test_comparing_periods_counts_ties_and_thins_long_ones():
     assert compare([], b, plan(), rng) == []
 
 
+def test_sizes_alone_are_those_of_the_test_and_cost_no_draw():
+    a, b = windows(12, seed=103), windows(12, seed=104, shares=[*[0.8 / 6] * 6, 0.2])
+    rng = np.random.default_rng(0)
+    before = rng.bit_generator.state
+    sizes = compare(a, b, plan(), rng, permutations=0)
+    assert rng.bit_generator.state == before
+    tested = compare(a, b, plan(), rng)
+    assert [one.subject for one in sizes] == [one.subject for one in tested]
+    for one, other in zip(sizes, tested, strict=True):
+        assert one.p_value is None
+        assert not any(name.startswith("z_") for name in one.detail)
+        assert (one.effect, one.low, one.high) == (other.effect, other.low, other.high)
+        assert one.detail.items() <= other.detail.items()
+
+
 def test_p_values_of_compared_calm_periods_keep_their_level():
     rng = np.random.default_rng(0)
     p = [

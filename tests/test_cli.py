@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 
 import pytest
 import yaml
 from shop import DAY, FIRST, NEW, raw_settings, rows_of, write_jsonl, write_shop
 
-from monitor.cli import main
 from monitor.store.schema import NEEDED
 
 
@@ -22,18 +20,6 @@ def shop(tmp_path, monkeypatch):
     write_shop(tmp_path)
     (tmp_path / "drift-monitor.yaml").write_text(yaml.safe_dump(raw_settings(tmp_path)))
     return tmp_path
-
-
-@pytest.fixture
-def drift_monitor(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["drift-monitor", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
-
-    return run
 
 
 def backfill(drift_monitor, *more):

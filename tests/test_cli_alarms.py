@@ -14,7 +14,6 @@ import yaml
 from shop import DAY, FIRST, raw_settings, write_shop
 
 from monitor.calibration import level_of, tolerance_of
-from monitor.cli import main
 from monitor.config import parse
 from monitor.store import Store
 from monitor.values import Measurement
@@ -48,18 +47,6 @@ def shop(history, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "250")
     return folder
-
-
-@pytest.fixture
-def drift_monitor(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["drift-monitor", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
-
-    return run
 
 
 def day(number):

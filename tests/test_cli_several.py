@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
 import yaml
 from shop import raw_settings, window, write_shop
 
-from monitor.cli import main
 from monitor.config import parse
 from monitor.store import Store
-
-
-@pytest.fixture
-def drift_monitor(monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["drift-monitor", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
-
-    return run
 
 
 @pytest.fixture

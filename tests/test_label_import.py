@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import sys
 
 import pytest
 import sqlalchemy as sa
 import yaml
 from shop import DAY, FIRST, NEW, desk, open_shop, raw_settings, window
 
-from monitor.cli import main
 from monitor.config import parse
 from monitor.errors import ConfigError, StoreError
 from monitor.intake import Case, Request, import_labels, write_relabel
@@ -412,18 +410,10 @@ def test_of_two_imports_at_once_the_later_one_begins_anew(both):
 
 
 @pytest.fixture
-def drift_monitor(shop, monkeypatch, capsys):
+def drift_monitor(shop, drift_monitor, monkeypatch):
     monkeypatch.chdir(shop.folder)
     monkeypatch.setenv("COLUMNS", "250")
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["drift-monitor", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
-
-    return run
+    return drift_monitor
 
 
 def test_the_commands(shop, drift_monitor):

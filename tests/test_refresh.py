@@ -56,18 +56,10 @@ def told(tmp_path_factory):
 
 
 @pytest.fixture
-def drift_monitor(told, monkeypatch, capsys):
+def drift_monitor(told, drift_monitor, monkeypatch):
     monkeypatch.chdir(told[0])
     monkeypatch.setenv("COLUMNS", "250")
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["drift-monitor", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
-
-    return run
+    return drift_monitor
 
 
 def test_the_first_ticket_says_what_to_expect_before_labels(told):

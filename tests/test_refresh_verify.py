@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 import yaml
+from conftest import commands
 from shop import DAY, FIRST, desk, open_shop, raw_settings, window, write_jsonl
 
-from monitor.cli import main
 from monitor.config import load
 from monitor.pipeline import run_window
 from monitor.selection.mixture import RANDOM
@@ -59,18 +58,6 @@ def drift_monitor(made, monkeypatch, capsys):
     monkeypatch.chdir(made[0])
     monkeypatch.setenv("COLUMNS", "250")
     return commands(monkeypatch, capsys)
-
-
-def commands(monkeypatch, capsys):
-    def run(*words):
-        capsys.readouterr()
-        monkeypatch.setattr(sys, "argv", ["drift-monitor", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
-
-    return run
 
 
 def predictions(made, *, wrong=0, mended=True):

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from monitor.sketches.effects import (
+    Effect,
     class_effect,
     class_moves,
     confidence_effect,
@@ -69,15 +70,20 @@ class _Part:
         return Component.quadratic(self.sums, self.counts, self.centre)
 
 
-def _parts(pool: Pool, names: Sequence[str], *, spread: bool) -> tuple[list[Component], list[float], _Part]:
-    """The components, their spreads under no difference where wanted, and the one that the effect is measured by."""
+def _shown(names: Sequence[str]) -> str:
+    """The component that the effect is measured by."""
+    return "rbf4" if names == _EMBEDDINGS else names[0]
+
+
+def _parts(pool: Pool, names: Sequence[str]) -> tuple[list[Component], list[float], _Part]:
+    """The components, the spreads of embeddings' under no difference, and the one that the effect is measured by."""
     components, spreads = [], []
     for name in names:
         part = _Part(pool, name)
         components.append(part.component)
-        if spread and names == _EMBEDDINGS:
+        if names == _EMBEDDINGS:
             spreads.append(part.spread)
-        if len(names) == 1 or name == "rbf4":
+        if name == _shown(names):
             # The sums of the others are let go: they are large.
             shown = part
     return components, spreads, shown
@@ -97,7 +103,6 @@ def measured(
     pool: Pool, rng: np.random.Generator, permutations: int, refined: int, *, random_ties: bool
 ) -> list[Measurement]:
     """The measurements that :func:`change` describes, of the last blocks against the others."""
-    stages = _stages(permutations, refined)
     blocks = len(pool.rows)
     past = blocks - pool.current
     n, m = int(pool.rows[:past].sum()), int(pool.rows[past:].sum())
@@ -105,27 +110,40 @@ def measured(
     enough = blocks >= FEWEST and pool.current >= 2 and past >= 2
     found = []
     for subject, names in _subjects(pool).items():
-        components, spreads, shown = _parts(pool, names, spread=enough)
-        family = Family.of(components, pool.current)
-        observed = family.statistics(pool.chosen)[0]
-        # The first choices also give the null distribution that effects and z-scores are read against.
-        null = family.drawn(stages[0], rng) if enough else np.zeros((0, len(names)))
-        p = None
-        if enough:
-            stock = [null]
-
-            def draw(count: int, family: Family = family, stock: list[FloatArray] = stock) -> FloatArray:
-                return stock.pop() if stock else family.drawn(count, rng)
-
-            p = staged(observed, draw, stages, 1.0 - rng.random() if random_ties else 1.0)
-        effect, low, high, detail = _effect(pool, shown, spreads, null)
-        for name, value, column in zip(names, observed, null.T, strict=True):
-            spread = float(column.std()) if len(column) else 0.0
-            detail[f"z_{name}"] = (float(value) - float(column.mean())) / spread if spread > 0 else 0.0
+        if enough and permutations:
+            size, p = _tested(pool, names, rng, _stages(permutations, refined), random_ties=random_ties)
+        else:
+            size, p = _effect(pool, _Part(pool, _shown(names))), None
+        effect, low, high, detail = size
         found.append(Measurement("change", subject, effect, low, high, p, n, m, pool.segment, detail | counted))
         if subject == "classes" and enough:
             found += _classes_moved(pool, n, m)
     return found
+
+
+def _tested(
+    pool: Pool, names: Sequence[str], rng: np.random.Generator, stages: tuple[int, ...], *, random_ties: bool
+) -> tuple[Effect, float]:
+    """Effect and p-value, with the z-scores of the components and what the test can find."""
+    components, spreads, shown = _parts(pool, names)
+    family = Family.of(components, pool.current)
+    observed = family.statistics(pool.chosen)[0]
+    # The first choices also give the null distribution that effects and z-scores are read against.
+    null = family.drawn(stages[0], rng)
+    stock = [null]
+
+    def draw(count: int) -> FloatArray:
+        return stock.pop() if stock else family.drawn(count, rng)
+
+    p = staged(observed, draw, stages, 1.0 - rng.random() if random_ties else 1.0)
+    effect, low, high, detail = _effect(pool, shown, spreads)
+    if spreads:
+        sizes = float(pool.rows[: -pool.current].sum()), float(pool.rows[-pool.current :].sum())
+        detail["detectable_share"] = detectable_share(pool.plan, null, np.array(spreads), sizes)
+    for name, value, column in zip(names, observed, null.T, strict=True):
+        spread = float(column.std())
+        detail[f"z_{name}"] = (float(value) - float(column.mean())) / spread if spread > 0 else 0.0
+    return (effect, low, high, detail), p
 
 
 def _classes_moved(pool: Pool, n: int, m: int) -> list[Measurement]:
@@ -159,9 +177,7 @@ def _stages(permutations: int, refined: int) -> tuple[int, ...]:
     return tuple(sorted({permutations, between, refined})) if refined > permutations else (permutations,)
 
 
-def _effect(
-    pool: Pool, shown: _Part, spreads: Sequence[float], null: FloatArray
-) -> tuple[float, float, float, dict[str, float]]:
+def _effect(pool: Pool, shown: _Part, spreads: Sequence[float] = ()) -> Effect:
     if shown.name == "classes":
         return class_effect(shown.sums, pool.current)
     if shown.name == "confidence":
@@ -170,9 +186,6 @@ def _effect(
     topic = embedding_effect(shown.sums, shown.counts, pool.current, pool.plan.share_scale, shown.centre, known)
     novel = novel_effect(pool.sums[:, pool.plan.columns["novel"]][:, 0], pool.rows, pool.current)
     detail = topic[3] | {"topic_share": topic[0], "novel_share": novel[0]}
-    if len(null):
-        sizes = float(pool.rows[: -pool.current].sum()), float(pool.rows[-pool.current :].sum())
-        detail["detectable_share"] = detectable_share(pool.plan, null, np.array(spreads), sizes)
     # Tight topics show in the first, scattered content in the second: the one that is surer to be large.
     return (*max(topic[:3], novel, key=lambda found: (found[1], found[0])), detail)
 
@@ -228,6 +241,7 @@ def compare(
 ) -> list[Measurement]:
     """Any two periods: the statistics of :func:`change`, ``b`` against ``a``, with the p-value (b + 1)/(B + 1), ties counted.
 
+    With no ``permutations`` there is no p-value, and no z-score: the sizes of the differences alone, in a small part of the time.
     Long periods are compared by coarser blocks, the same on both sides, at most about ``most`` a side; of more windows
     than that, a random choice. Nothing when a side has no blocks.
     """

@@ -8,6 +8,7 @@ from monitor.sketches.exchange import centred
 from monitor.values import FloatArray
 
 __all__ = [
+    "Effect",
     "block_mmd2",
     "class_effect",
     "class_moves",
