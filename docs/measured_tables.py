@@ -1,4 +1,4 @@
-"""The tables of statistics.md, selection.md, label-quality.md and faults.md, made from benchmarks/results; used by measured.py."""
+"""The tables of statistics.md, selection.md, label-quality.md, faults.md and sizing.md, made from benchmarks/results; used by measured.py."""
 
 from __future__ import annotations
 
@@ -279,11 +279,53 @@ def faults() -> list[str]:
     ]
 
 
+def sizing() -> list[str]:
+    """What a fleet at a short period takes, and whether a long-lived process grows."""
+    lines = grid(
+        [
+            "",
+            "windows done",
+            "lag: median",
+            "95 %",
+            "longest",
+            "cores: workers",
+            "service",
+            "database",
+            "in all",
+            "scrape",
+        ],
+        [
+            (
+                f"{r['monitors']} monitors, {r['database']}",
+                f"{r['windows_done']:,} of {r['windows_due']:,}",
+                *(f"{r[f'lag_{what}_s']:.0f} s" for what in ("median", "p95", "max")),
+                *(f"{r.get(f'cores_{what}', 0.0):.2f}" for what in ("workers", "service", "database", "in_all")),
+                f"{r['scrape_median_s']:.1f} s",
+            )
+            for r in tables_of("scale").get("fleets", [])
+        ],
+    )
+    found = tables_of("soak")
+    if found:
+        (about,), by = found["about"], {row["what"]: row for row in found["slopes"]}
+        memory, files = by["resident_mib"], by["files"]
+        lines += [
+            (
+                f"{about['runs']:,} runs in one process ([soak](../benchmarks/results/soak.json)): {memory['after_a_fifth']:.0f} MiB after a fifth of them, "
+                f"{memory['at_the_end']:.0f} MiB at the end, {memory['per_1000_runs']:+.2f} MiB in 1,000 runs (standard error {memory['standard_error']:.2f}); "
+                f"open files {files['after_a_fifth']}, then {files['at_the_end']}."
+            ),
+            "",
+        ]
+    return lines
+
+
 PAGES: Mapping[str, Callable[[], list[str]]] = {
     "statistics.md": statistics,
     "selection.md": selection,
     "label-quality.md": label_quality,
     "faults.md": faults,
+    "sizing.md": sizing,
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from unittest import mock
 
 from example_tickets import draft, note
-from fuzz_settings import places
+from fuzz_settings import place
 from fuzz_tally import JSON, Tally, each, heard, long_numbers
 from hypothesis import strategies as st
 from tracker_github import GitHub
@@ -135,13 +135,10 @@ def changed(body: Any, edits: list[Any]) -> Any:
     """The right answer with these edits."""
     made = json.loads(json.dumps(body))
     for share, value, how in edits:
-        known = list(places(made))
-        if not known:
+        found = place(made, share)
+        if found is None:
             return value
-        *above, last = known[int(share * (len(known) - 1))]
-        inner = made
-        for step in above:
-            inner = inner[step]
+        inner, last = found
         if how == "remove":
             del inner[last]
         elif how == "rename" and isinstance(inner, dict):

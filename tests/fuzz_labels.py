@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 import yaml
 from fuzz_records import COLUMN
-from fuzz_settings import places
+from fuzz_settings import place
 from fuzz_tally import EDITS, JSON, Said, Tally, each, flipped, inside, long_numbers, typed
 from hypothesis import strategies as st
 from shop import NEW, desk, open_shop, raw_settings, window
@@ -244,13 +244,10 @@ def changed(rows: Any, edits: list[tuple[str, float, Any]]) -> Any:
     made = copy.deepcopy(rows)
     for how, share, given in edits:
         value = copy.deepcopy(given)
-        known = list(places(made))
-        if not known:
+        found = place(made, share)
+        if found is None:
             return made
-        *above, last = known[int(share * (len(known) - 1))]
-        inner = made
-        for step in above:
-            inner = inner[step]
+        inner, last = found
         if how == "remove":
             del inner[last]
         elif how == "repeat" and isinstance(inner, list):

@@ -145,15 +145,24 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(item, (*path, key))
 
 
+def place(value: Any, share: float) -> tuple[Any, Any] | None:
+    """One of the places, 0 for the first and 1 for the last: what it is in, and its name or number there; ``None`` where there is none."""
+    known = list(places(value))
+    if not known:
+        return None
+    *above, last = known[int(share * (len(known) - 1))]
+    for step in above:
+        value = value[step]
+    return value, last
+
+
 def mutated(raw: Any, edit: tuple[str, float, Any, Any]) -> Any:
     """The settings with one thing wrong."""
     how, share, key, value = edit
     made = copy.deepcopy(raw)
-    known = list(places(made))
-    *above, last = known[int(share * (len(known) - 1))]
-    inner = made
-    for step in above:
-        inner = inner[step]
+    found = place(made, share)
+    assert found is not None
+    inner, last = found
     if how == "set" or isinstance(inner, list):
         inner[last] = value
     elif how == "remove":

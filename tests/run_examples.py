@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from monitor.store import Claim, Due, Store
 from monitor.values import (
@@ -39,6 +41,17 @@ SECOND = timedelta(seconds=1)
 def week(number: int) -> Window:
     """The week of this number, 0 for the first."""
     return Window(START + number * WEEK, START + (number + 1) * WEEK)
+
+
+@contextmanager
+def store_with_a_run(folder: Path) -> Iterator[Store]:
+    """A store in the folder, with one drifted run of the monitor ``shop``."""
+    with Store.open(f"sqlite:///{folder}/monitor.db") as store:
+        store.upgrade()
+        store.register_monitor("shop", settings="s", period=WEEK, now=START)
+        claim = store.claim("shop", week(0), "a", START, LEASE)
+        store.save(claim, finished(claim))
+        yield store
 
 
 def candidate(rank: int = 1, **changes: object) -> Candidate:

@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 import yaml
 from conftest import free_port
-from run_examples import LEASE, START, WEEK, finished, week
+from run_examples import store_with_a_run
 from shop import raw_settings, write_shop
 from starlette.testclient import TestClient
 from test_serve import Running
@@ -23,7 +23,6 @@ from monitor.cli import app
 from monitor.door import hosts_served, open_to_others
 from monitor.serve import application
 from monitor.slow_clients import Impatient
-from monitor.store import Store
 
 
 def listening_at(port: int) -> set[str]:
@@ -110,11 +109,7 @@ def test_the_check_says_it_too_and_fails_for_nothing_else(tmp_path, monkeypatch)
 
 @pytest.fixture
 def store(tmp_path):
-    with Store.open(f"sqlite:///{tmp_path}/monitor.db") as opened:
-        opened.upgrade()
-        opened.register_monitor("shop", settings="s", period=WEEK, now=START)
-        claim = opened.claim("shop", week(0), "a", START, LEASE)
-        opened.save(claim, finished(claim))
+    with store_with_a_run(tmp_path) as opened:
         yield opened
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 from conftest import free_port
-from run_examples import LEASE, START, WEEK, finished, week
+from run_examples import store_with_a_run
 from shop import raw_settings
 from test_exporter_files import candidate, export
 from test_ticket_file import draft
@@ -26,7 +26,6 @@ from monitor.purge.exports import purge_exports
 from monitor.purge.mentions import Mentions
 from monitor.reference.shelf import _beside
 from monitor.serve import application
-from monitor.store import Store
 from monitor.tickets.file import FileTickets
 from monitor.tickets.living import settle
 from monitor.values import Known
@@ -165,11 +164,7 @@ def test_a_reference_has_its_files_beside_its_manifest():
 @pytest.fixture
 def port(tmp_path):
     """The pages behind a real server, for addresses that a client would tidy up before it asks."""
-    with Store.open(f"sqlite:///{tmp_path}/monitor.db") as store:
-        store.upgrade()
-        store.register_monitor("shop", settings="s", period=WEEK, now=START)
-        claim = store.claim("shop", week(0), "a", START, LEASE)
-        store.save(claim, finished(claim))
+    with store_with_a_run(tmp_path) as store:
         server = uvicorn.Server(uvicorn.Config(application(store, {}), port=free_port(), log_config=None))
         thread = threading.Thread(target=server.run)
         thread.start()
