@@ -21,6 +21,7 @@ from monitor.config import parse
 from monitor.pipeline import Stopped, run_window
 from monitor.store import Store
 from monitor.values import RunStatus, State
+from monitor.wiring import wire
 
 
 class Running:
@@ -82,6 +83,16 @@ def running(tmp_path):
             one.process.wait()
 
 
+def built(tmp_path, raw):
+    """A shop whose reference is there."""
+    write_shop(tmp_path)
+    settings = parse(raw)
+    with Store.open(settings.store.url) as store:
+        store.upgrade()
+        build(settings, store)
+    return settings
+
+
 def live_settings(tmp_path):
     """A shop that waits so long for late records that the third of its days is the newest to run."""
     port = free_port()
@@ -93,11 +104,7 @@ def live_settings(tmp_path):
 
 def test_without_a_schedule_it_shows_what_cron_runs_and_runs_nothing_itself(tmp_path, running):
     raw, port = live_settings(tmp_path)
-    write_shop(tmp_path)
-    settings = parse(raw)
-    with Store.open(settings.store.url) as store:
-        store.upgrade()
-        build(settings, store)
+    settings = built(tmp_path, raw)
     service = running(raw, port, "--no-schedule")
     # A window is due since long, and the schedule looks every second.
     service.wait_for("/readyz", lambda r: r.status_code == 200)
@@ -120,13 +127,8 @@ def test_without_a_schedule_it_shows_what_cron_runs_and_runs_nothing_itself(tmp_
 
 def test_pages_metrics_prometheus_and_restart(tmp_path, running, prometheus_server, promtool):
     raw, port = live_settings(tmp_path)
-    write_shop(tmp_path)
-    settings = parse(raw)
+    settings = built(tmp_path, raw)
     with Store.open(settings.store.url) as store:
-        store.upgrade()
-        build(settings, store)
-        from monitor.wiring import wire  # noqa: PLC0415 - only here
-
         drifted = run_window(wire(settings, settings.monitors[0], store), window(2), desk(store))
         assert drifted.decision.state is State.DRIFTED
     service = running(raw, port)
@@ -162,11 +164,7 @@ def test_pages_metrics_prometheus_and_restart(tmp_path, running, prometheus_serv
 def test_a_service_without_its_database_says_so(tmp_path, running, postgres_database):
     raw, port = live_settings(tmp_path)
     raw["store"] = postgres_database
-    write_shop(tmp_path)
-    settings = parse(raw)
-    with Store.open(settings.store.url) as store:
-        store.upgrade()
-        build(settings, store)
+    built(tmp_path, raw)
     service = running(raw, port)
     service.wait_for("/readyz", lambda r: r.status_code == 200)
     with taken_away(postgres_database):
@@ -226,11 +224,8 @@ def test_sigterm_in_the_middle_of_a_run(tmp_path, running):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-part\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[monitor.embedders]\nslow = slow_embedder:Slow\n")
     raw, port = live_settings(tmp_path)
-    write_shop(tmp_path)
-    settings = parse(raw)
+    settings = built(tmp_path, raw)
     with Store.open(settings.store.url) as store:
-        store.upgrade()
-        build(settings, store)
         raw["monitors"][0]["embedder"] = {"kind": "slow", "dimension": 64}
         raw["cache"] = None
         # One window that holds all days and has ended.
