@@ -166,15 +166,15 @@ def main() -> None:
 
     past, runs = (12, 4) if asked.quick else (130, 24)
     with tempfile.TemporaryDirectory() as folder, tree_of(asked.before) as tree:
-        mine = Path(folder) / "now"
-        mine.mkdir()
-        player = Player(ROOT, mine)
+        # The older code may not read the newer schema, so the past is its own.
+        first = Path(folder) / "past"
+        first.mkdir()
+        player = Player(tree or ROOT, first)
         for number in range(past):
             player.run(number)
         player.close()
-        players = {"now": Player(ROOT, mine)}
-        if tree is not None:
-            players["before"] = Player(tree, Path(shutil.copytree(mine, Path(folder) / "before")))
+        trees = {"now": ROOT} | ({"before": tree} if tree is not None else {})
+        players = {name: Player(one, Path(shutil.copytree(first, Path(folder) / name))) for name, one in trees.items()}
         told: dict[str, list[dict[str, Any]]] = {name: [] for name in players}
         # One run of each to warm up, then in turns: the machine may be busy with other things.
         for number in range(past, past + 1 + runs):
