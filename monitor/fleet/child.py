@@ -18,12 +18,12 @@ from monitor.settings import Settings
 from monitor.store import Claim
 from monitor.values import Window
 
-__all__ = ["Child", "memory_here"]
+__all__ = ["KEPT_PAGES", "Child", "memory_here"]
 
 # Forking would copy locks that the web server's threads hold.
 _SPAWN = multiprocessing.get_context("spawn")
-# Runs make and drop large arrays; glibc then gives pages back and asks for them again, at a tenth of a run's time.
-_KEPT_PAGES = {"MALLOC_TRIM_THRESHOLD_": str(128 * 2**20), "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20)}
+KEPT_PAGES = {"MALLOC_TRIM_THRESHOLD_": str(128 * 2**20), "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20)}
+"""Runs make and drop large arrays; glibc then gives pages back and asks for them again, at a tenth of a run's time."""
 _CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -50,7 +50,7 @@ class Child:
         self.claim: Claim | None = None
         self.since = self.heard = now
         self.known: set[str | None] = set()
-        for variable, value in _KEPT_PAGES.items():
+        for variable, value in KEPT_PAGES.items():
             os.environ.setdefault(variable, value)
         self.pipe, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=work, args=(theirs, settings, name, level), name=name)
