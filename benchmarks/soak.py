@@ -122,7 +122,7 @@ def main() -> None:
     quick = reader.parse_args().quick
     if not KEPT_PAGES.items() <= os.environ.items():
         # Read by the allocator when a process starts.
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **KEPT_PAGES})  # noqa: S606
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **KEPT_PAGES})
     windows, every = (30, 5) if quick else (WINDOWS, 20)
     me, rows, runs, began = psutil.Process(), [], 0, time.process_time()
     with tempfile.TemporaryDirectory() as folder:
