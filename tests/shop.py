@@ -138,13 +138,13 @@ def write_shop(folder: Path, days: tuple[int, ...] = (0, 0, 40)) -> None:
         write_jsonl(folder / "traffic" / f"{day}.jsonl", rows_of(day, new=new))
 
 
-def build(settings: Settings, store: Store) -> None:
-    """Build and use the first reference."""
-    one = settings.monitors[0]
-    reference, _ = build_reference(settings, one, now=FIRST)
-    entry = open_shelf(settings).save(reference)
-    store.register_reference(one.name, entry.version, entry.fingerprint, entry.uri, entry.created_at)
-    store.use_reference(one.name, entry.version)
+def build(settings: Settings, store: Store, *, monitors: int = 1) -> None:
+    """Build and use the first reference of the first so many monitors."""
+    for one in settings.monitors[:monitors]:
+        reference, _ = build_reference(settings, one, now=FIRST)
+        entry = open_shelf(settings).save(reference)
+        store.register_reference(one.name, entry.version, entry.fingerprint, entry.uri, entry.created_at)
+        store.use_reference(one.name, entry.version)
 
 
 def open_shop(

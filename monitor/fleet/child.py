@@ -44,7 +44,7 @@ class Child:
     known        monitors it has run windows of, ``None`` for what was sent
     """
 
-    def __init__(self, settings: Settings, name: str, level: int, now: float) -> None:
+    def __init__(self, settings: Settings, name: str, level: int, held: int, now: float) -> None:
         self.name = name
         self.task: Mapping[str, Any] | None = None
         self.claim: Claim | None = None
@@ -53,7 +53,7 @@ class Child:
         for variable, value in KEPT_PAGES.items():
             os.environ.setdefault(variable, value)
         self.pipe, theirs = _SPAWN.Pipe()
-        self.process = _SPAWN.Process(target=work, args=(theirs, settings, name, level), name=name)
+        self.process = _SPAWN.Process(target=work, args=(theirs, settings, name, level, held), name=name)
         self.process.start()
         theirs.close()
 

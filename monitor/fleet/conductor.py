@@ -37,6 +37,8 @@ _IDLE = 300.0
 """Seconds after which a child that has nothing to do is ended, and its memory given back."""
 _GROWN = 0.8
 """Share of the memory it may have that a child is replaced at, between two turns."""
+_HELD = 4
+"""One part in so many of it may stay taken by references between two turns."""
 _START = 180.0
 """Seconds until a child must have claimed a window, or found none."""
 _SILENT = 900.0
@@ -252,7 +254,8 @@ class Conductor:
         else:
             self._made += 1
             level = logging.getLogger().level
-            child = Child(self._settings, f"{self._worker}/{self._made}", level, time.monotonic())
+            held = self._memory // _HELD
+            child = Child(self._settings, f"{self._worker}/{self._made}", level, held, time.monotonic())
             self._children.append(child)
         return child
 

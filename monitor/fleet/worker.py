@@ -12,8 +12,7 @@ import os
 import queue
 import signal
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from multiprocessing.connection import Connection
@@ -21,73 +20,42 @@ from typing import Any
 
 from monitor import logs
 from monitor.errors import MonitorError
+from monitor.fleet.held import Held
 from monitor.fleet.turn import take_turn
 from monitor.logs import fields, unforeseen
-from monitor.pipeline import Desk, Monitor, Stopped, publish_pending
+from monitor.pipeline import Desk, Stopped, publish_pending
 from monitor.push import push_metrics
 from monitor.retention import EVERY, forget_in_time
 from monitor.settings import MonitorSettings, Settings
 from monitor.store import Claim, Store
-from monitor.wiring import Shared, open_store, wire
+from monitor.wiring import open_store
 
 __all__ = ["Worker", "work"]
 
 _log = logging.getLogger("monitor.fleet")
-_HELD = 512 * 2**20
-"""Bytes of references, and of what is fitted to them, that stay in memory."""
-_FITTED = 3
-"""How many times its own size a reference takes with what is fitted to it."""
 _LAST_WORDS = 5.0
 """Seconds a child may go on after its parent has died; then the lease of what it runs is left to end."""
 
 
-def work(pipe: Connection, settings: Settings, name: str, level: int) -> None:
-    """The whole life of a child process."""
+def work(pipe: Connection, settings: Settings, name: str, level: int, held: int) -> None:
+    """The whole life of a child process, which may hold so many bytes of references between two tasks."""
     # A terminal or a supervisor signals all of a group; the parent tells its children itself, between two steps.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     logs.set_up(settings.serve.log_format, level)
     with open_store(settings) as store:
-        Worker(pipe, settings, store, name).run()
-
-
-class _Wired(Mapping[str, Monitor]):
-    """Every monitor of the settings by name, wired when it is asked for; what those hold that were used last stays in memory."""
-
-    def __init__(self, settings: Settings, store: Store) -> None:
-        self._settings, self._store, self._shared = settings, store, Shared()
-        self._known = {one.name: one for one in settings.monitors}
-        self._made: OrderedDict[str, Monitor] = OrderedDict()
-
-    def __getitem__(self, name: str) -> Monitor:
-        if name not in self._made:
-            self._made[name] = wire(self._settings, self._known[name], self._store, self._shared)
-        self._made.move_to_end(name)
-        return self._made[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._known)
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def trim(self) -> None:
-        """Drop those used longest ago, down to what may be held."""
-        sizes = self._shared.loaded
-        while len(self._made) > 1 and sum(sizes.values()) * _FITTED > _HELD:
-            name, _ = self._made.popitem(last=False)
-            sizes.pop(name, None)
+        Worker(pipe, settings, store, name, held).run()
 
 
 class Worker:
     """Does what its parent asks, one thing at a time; asked to stop, it ends what it does before its next step."""
 
-    def __init__(self, pipe: Connection, settings: Settings, store: Store, name: str) -> None:
+    def __init__(self, pipe: Connection, settings: Settings, store: Store, name: str, held: int) -> None:
         self._pipe, self._settings, self._store = pipe, settings, store
         self._tasks: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._monitors = {one.name: one for one in settings.monitors}
-        self._wired = _Wired(settings, store)
+        self._wired = Held(settings, store, held)
         self._forget_at: datetime | None = None
         self._posting = False
         lease = settings.serve.lease
