@@ -162,22 +162,24 @@ def _judge(
         decision = decide(
             monitor.policy, run.counts, measurements, accepted, since.history, at=run.window.end, stamp=since.stamp
         )
+    # A stream for each step from here on: what one of them draws changes nothing of the others.
+    explaining, choosing, drawing = rng.spawn(3)
     with steps("explain"):
         if decision.state in (State.WATCH, State.DRIFTED):
             before = counts_before(monitor, run.window, desk)
-            found = causes(reference, current, run.counts, before, rng)
+            found = causes(reference, current, run.counts, before, explaining)
             decision = replace(decision, findings=_shown(found, monitor))
         run = replace(run, measurements=measurements, decision=decision)
     with steps("select"):
         if decision.state is State.DRIFTED:
             answers = answers_of(monitor, reference, desk)
-            pool = monitor.mixture.pool(reference, current, rng, answers)
-            candidates, refresh = propose(monitor.mixture, pool, monitor.budget, monitor.negative_flips, rng)
+            pool = monitor.mixture.pool(reference, current, choosing, answers)
+            candidates, refresh = propose(monitor.mixture, pool, monitor.budget, monitor.negative_flips, choosing)
             run = replace(run, candidates=tuple(_named(one, monitor) for one in candidates), refresh=refresh)
         elif monitor.audit:
-            run = replace(run, candidates=audited(current, monitor.audit, rng))
+            run = replace(run, candidates=audited(current, monitor.audit, choosing))
     with steps("draw"):
-        picture, masked = illustrate(monitor, run, reference, current, rng)
+        picture, masked = illustrate(monitor, run, reference, current, drawing)
     return replace(run, status=RunStatus.DONE, finished_at=desk.clock()), back.past, picture, masked
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 import yaml
 from shop import raw_settings
-from test_cli import backfill, drift_monitor, shop  # noqa: F401 - fixtures
+from test_cli import backfill, shop  # noqa: F401 - fixture
 from test_exporter_files import read
 
 

@@ -261,7 +261,7 @@ def standby(url):
         run_checked([*user, "pg_basebackup", "-h", "127.0.0.1", "-p", str(urlsplit(url).port), "-U", "postgres", "-R",
                      "--no-sync", "-c", "fast", "-D", str(folder / "data")])  # fmt: skip
         run_checked([*control, "-w", "-t", "60", "-l", str(folder / "log"), "-o", place, "start"])
-        yield port, lambda: run_checked([*control, "-w", "promote"])
+        yield port, lambda: run_checked([*control, "-W", "promote"])
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], capture_output=True, check=False, cwd="/")
         shutil.rmtree(folder, ignore_errors=True)
