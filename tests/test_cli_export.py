@@ -30,7 +30,7 @@ def newest(folder):
     return read(series / json.loads((series / "latest.json").read_text())["export"])
 
 
-def test_exports_by_hand_and_to_the_schedules_destinations(drift_monitor, drifted):  # noqa: F811
+def test_exports_by_hand_and_to_the_schedules_destinations(drift_monitor, drifted):
     assert not (drifted / "weekly").exists(), "no slot has begun since"
     code, out, _ = drift_monitor("export", "--dry-run")
     assert (code, out) == (0, "shop: candidates of 1 run would be written to weekly\n")
