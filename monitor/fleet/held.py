@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 
-from monitor.desk import Monitor
+from monitor.pipeline import Monitor
 from monitor.settings import Settings
 from monitor.store import Store
 from monitor.wiring import Shared, wire
