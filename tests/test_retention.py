@@ -127,7 +127,7 @@ def test_the_service_forgets_by_itself_once_an_hour(tmp_path, database_url, monk
     clock = [ENDED + 11 * DAY]
     monkeypatch.setattr(store, "now", lambda: clock[0])
     ours, theirs = Pipe()
-    worker = Worker(theirs, settings, store, "a/1")
+    worker = Worker(theirs, settings, store, "a/1", held=0)
     assert worker.done({"do": "post"})["say"] == "posted"
     assert all(one.text is None for run in store.runs("shop") for one in run.candidates)
     calls = []
