@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from monitor.decide import opened
 from monitor.report import ticket_title
-from monitor.values import Decision, Living, Run, Said, State, TicketWish, Window
+from monitor.values import Decision, Judged, Living, Run, Said, State, TicketWish
 
 __all__ = ["changes", "episode_start", "ticket_wish"]
 
@@ -20,7 +20,7 @@ def ticket_wish(
     run: Run,
     newest: Living | None,
     told: Run | None,
-    history: Sequence[tuple[Window, Decision]],
+    history: Sequence[Judged],
     *,
     reopen: timedelta,
     silent: bool = False,
@@ -49,7 +49,7 @@ def ticket_wish(
     return _begins(run, decision, history)
 
 
-def _begins(run: Run, decision: Decision, history: Sequence[tuple[Window, Decision]]) -> TicketWish:
+def _begins(run: Run, decision: Decision, history: Sequence[Judged]) -> TicketWish:
     since = episode_start(run, history)
     key = hashlib.sha256(f"{run.monitor}|{since.isoformat()}".encode()).hexdigest()[:32]
     title = ticket_title(run.monitor, decision, f"{since:%Y-%m-%d}")
@@ -57,15 +57,15 @@ def _begins(run: Run, decision: Decision, history: Sequence[tuple[Window, Decisi
     return TicketWish(key, run.monitor, title, since, run.id, standing=standing, causes=decision.causes)
 
 
-def episode_start(run: Run, history: Sequence[tuple[Window, Decision]]) -> datetime:
+def episode_start(run: Run, history: Sequence[Judged]) -> datetime:
     """Start of the first drifted window of the unbroken row of windows with the alarm on that ends with this one."""
     start = edge = run.window.start
-    for window, decision in history:
-        if window.end != edge or not opened(decision):
+    for one in history:
+        if one.window.end != edge or not one.alarm:
             break
-        edge = window.start
-        if decision.state is State.DRIFTED:
-            start = window.start
+        edge = one.window.start
+        if one.state is State.DRIFTED:
+            start = edge
     return start
 
 
@@ -78,8 +78,8 @@ def _span(time: timedelta) -> str:
     return f"{hours / 24:.0f} days" if hours >= 48 else f"{hours:.0f} hours"
 
 
-def _standing(run: Run, since: datetime, history: Sequence[tuple[Window, Decision]]) -> str:
-    count = 1 + sum(window.start >= since and decision.state is State.DRIFTED for window, decision in history)
+def _standing(run: Run, since: datetime, history: Sequence[Judged]) -> str:
+    count = 1 + sum(one.window.start >= since and one.state is State.DRIFTED for one in history)
     if count == 1:
         return f"Drift since the window of {_day(since)}."
     return f"Drift in {count} windows since {_day(since)}, the newest of {_day(run.window.start)}."
@@ -124,7 +124,7 @@ def _lives(
     current: Living,
     decision: Decision,
     told: Run | None,
-    history: Sequence[tuple[Window, Decision]],
+    history: Sequence[Judged],
     proof: Sequence[str],
     *,
     silent: bool,
@@ -141,7 +141,7 @@ def _goes_on(
     current: Living,
     decision: Decision,
     told: Run | None,
-    history: Sequence[tuple[Window, Decision]],
+    history: Sequence[Judged],
     *,
     silent: bool,
 ) -> TicketWish:

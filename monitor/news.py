@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from monitor.decide import opened
 from monitor.report import ticket_title
-from monitor.values import Decision, Notice, Run, State
+from monitor.values import Notice, Run, State
 
 __all__ = ["BLIND", "DRIFT", "OVER", "SEES", "news"]
 
@@ -19,9 +19,10 @@ def news(
     run: Run,
     since: datetime | None,
     before: State | None,
-    alarm: Decision | None,
     quiet: timedelta = timedelta(0),
     pages: str = "",
+    *,
+    alarm: bool = False,
 ) -> Notice | None:
     """What is new with this run, if anything is.
 
@@ -29,9 +30,9 @@ def news(
     ----------
     since : start of the first window of the drift, where there is drift
     before : state of the run before, ``None`` for the first
-    alarm : the verdict before, if there was one
     quiet : how long nothing more is said of the same event
     pages : address of the pages, to which the message leads when it is known
+    alarm : whether an alarm was on after the verdict before
     """
     decision = run.decision
     if decision is None:
@@ -44,7 +45,7 @@ def news(
     event, said = "", ""
     if decision.state in _NO_VERDICT:
         event, said = ("", "") if blind else (BLIND, f"no verdict on the window of {day}")
-    elif opened(alarm) and not opened(decision):
+    elif alarm and not opened(decision):
         event, said = OVER, f"the drift is over since {day}"
     elif blind:
         event, said = SEES, f"verdicts again since {day}"

@@ -21,7 +21,7 @@ from monitor.store import Due
 from monitor.store.entries import Wish
 from monitor.ticketing import bring_up_to_date
 from monitor.tickets import Tickets
-from monitor.values import Decision, Export, Notice, Run, State, TicketWish, Window
+from monitor.values import Export, Judged, Notice, Run, State, TicketWish
 
 __all__ = ["Wishes", "publish_exports", "publish_pending", "wishes"]
 
@@ -45,7 +45,7 @@ def wishes(monitor: Monitor, run: Run, desk: Desk) -> Wishes:
         return Wishes((), {}, {})
     drifted = run.decision.state is State.DRIFTED
     # Only drift looks back to its beginning.
-    history = desk.store.history(run.monitor, before=run.window.start, limit=_LONGEST if drifted else 1)
+    history = desk.store.judged(run.monitor, before=run.window.start, limit=_LONGEST if drifted else 1)
     silent = monitor.name in desk.store.silenced(desk.clock())
     with_ticket = [name for name, plan in monitor.export_plans.items() if plan.at_ticket and name in monitor.exports]
     exports = dict.fromkeys(with_ticket, export_of(run)) if drifted and run.candidates else {}
@@ -57,7 +57,7 @@ def wishes(monitor: Monitor, run: Run, desk: Desk) -> Wishes:
 
 
 def _tickets(
-    monitor: Monitor, run: Run, desk: Desk, history: Sequence[tuple[Window, Decision]], *, silent: bool
+    monitor: Monitor, run: Run, desk: Desk, history: Sequence[Judged], *, silent: bool
 ) -> Sequence[tuple[str, TicketWish]]:
     later = desk.store.runs(run.monitor, limit=1, since=run.window.end, with_candidates=False)
     if not monitor.tickets or any(one.decision is not None for one in later):
@@ -71,9 +71,7 @@ def _tickets(
     return [(destination, wanted) for destination in monitor.tickets] if wanted is not None else ()
 
 
-def _notices(
-    monitor: Monitor, run: Run, desk: Desk, history: Sequence[tuple[Window, Decision]], *, silent: bool
-) -> dict[str, Notice]:
+def _notices(monitor: Monitor, run: Run, desk: Desk, history: Sequence[Judged], *, silent: bool) -> dict[str, Notice]:
     if not monitor.notifiers:
         return {}
     drifted = run.decision is not None and run.decision.state is State.DRIFTED
@@ -82,7 +80,8 @@ def _notices(
     since = episode_start(run, history) if drifted else None
     earlier = desk.store.runs(run.monitor, limit=1, before=run.window.start, with_candidates=False)
     before = earlier[0].decision.state if earlier and earlier[0].decision is not None else None
-    found = news(run, since, before, history[0][1] if history else None, monitor.notify_pause, monitor.pages)
+    alarm = any(one.alarm for one in history[:1])
+    found = news(run, since, before, monitor.notify_pause, monitor.pages, alarm=alarm)
     return dict.fromkeys(monitor.notifiers, found) if found is not None else {}
 
 

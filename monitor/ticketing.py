@@ -124,8 +124,8 @@ def _body(monitor: Monitor, wish: TicketWish, run: Run, desk: Desk, shown: Calla
     history = desk.store.history(run.monitor, before=desk.clock(), limit=_DRAWN)
     exports = [
         Exported(one.location, _checksum(monitor, one))
-        for one in desk.store.exports(run.monitor)
-        if one.run_id == run.id and one.status is DeliveryStatus.SENT
+        for one in desk.store.exports(run.monitor, run_id=run.id)
+        if one.status is DeliveryStatus.SENT
     ]
     episode = Episode(
         since=f"{wish.since.isoformat()}",

@@ -10,7 +10,7 @@ from run_examples import LEASE, START, WEEK, finished, week
 
 from monitor.episodes import changes, episode_start, ticket_wish
 from monitor.store import Claim
-from monitor.values import Advice, Cause, Decision, Living, Refresh, State
+from monitor.values import Advice, Cause, Decision, Judged, Living, Refresh, State
 
 TWO_WEEKS = 2 * WEEK
 ALARM = week(1).end.timestamp()
@@ -55,8 +55,11 @@ def test_only_drift_begins_one():
 
 
 def test_its_key_is_that_of_the_first_window_of_the_alarm():
-    drifted, pause = a_run(1, State.DRIFTED).decision, a_run(2, State.INSUFFICIENT).decision
-    history = [(week(2), pause), (week(1), drifted), (week(0), a_run(0, State.STABLE, alarm=False).decision)]
+    history = [
+        Judged(week(2), State.INSUFFICIENT, alarm=True),
+        Judged(week(1), State.DRIFTED, alarm=True),
+        Judged(week(0), State.STABLE, alarm=False),
+    ]
     later = a_run(3, State.DRIFTED)
     assert episode_start(later, history) == week(1).start
     assert asked(later, history=history).key == asked(a_run(1, State.DRIFTED)).key

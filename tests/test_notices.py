@@ -31,10 +31,10 @@ CALM, ON = decided(State.STABLE), decided(State.DRIFTED, 5.0, ("content",))
 OFF, OUT, FEW = decided(State.RECOVERING, 5.0), decided(State.FAILED), decided(State.INSUFFICIENT)
 
 
-def told(store, number, decision, before, alarm, since=None, pages=""):
+def told(store, number, decision, before, *, alarm=False, since=None, pages=""):
     claim = store.claim("support", week(number), "a", START, LEASE)
     store.save(claim, finished(claim))
-    return news(replace(finished(claim), decision=decision), since, before, alarm, QUIET, pages)
+    return news(replace(finished(claim), decision=decision), since, before, QUIET, pages, alarm=alarm)
 
 
 def test_only_changes_are_news(store):
@@ -45,20 +45,20 @@ def test_only_changes_are_news(store):
 
     event.number = 0
     start = week(0).start
-    assert event(CALM, None, None) is None
-    assert event(CALM, State.STABLE, CALM) is None
-    assert event(ON, State.STABLE, CALM, since=start) == DRIFT
-    assert event(OFF, State.DRIFTED, ON) is None
-    assert event(CALM, State.RECOVERING, OFF) == OVER
-    assert event(OUT, State.STABLE, CALM) == BLIND
-    assert event(FEW, State.FAILED, CALM) is None
-    assert event(CALM, State.INSUFFICIENT, CALM) == SEES
-    assert event(CALM, State.FAILED, ON) == OVER, "the drift was over when verdicts came again"
+    assert event(CALM, None) is None
+    assert event(CALM, State.STABLE) is None
+    assert event(ON, State.STABLE, since=start) == DRIFT
+    assert event(OFF, State.DRIFTED, alarm=True) is None
+    assert event(CALM, State.RECOVERING, alarm=True) == OVER
+    assert event(OUT, State.STABLE) == BLIND
+    assert event(FEW, State.FAILED) is None
+    assert event(CALM, State.INSUFFICIENT) == SEES
+    assert event(CALM, State.FAILED, alarm=True) == OVER, "the drift was over when verdicts came again"
 
 
 def test_drift_that_goes_on_has_one_key_and_another_cause_another(store):
     first, second, other = (
-        told(store, number, decision, State.DRIFTED, ON, since=week(0).start)
+        told(store, number, decision, State.DRIFTED, alarm=True, since=week(0).start)
         for number, decision in enumerate([ON, ON, decided(State.DRIFTED, 5.0, ("class balance",))])
     )
     assert first.key == second.key != other.key
@@ -69,7 +69,7 @@ def test_drift_that_goes_on_has_one_key_and_another_cause_another(store):
 
 def test_a_message_leads_to_the_report_where_the_pages_are_known(store):
     pages = "https://drift.example.org"
-    found = told(store, 0, ON, State.STABLE, CALM, since=week(0).start, pages=pages)
+    found = told(store, 0, ON, State.STABLE, since=week(0).start, pages=pages)
     (run,) = store.runs("support", limit=1)
     assert found.body.splitlines()[-1] == f"More: {pages}/runs/{run.id}"
 

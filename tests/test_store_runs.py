@@ -264,6 +264,22 @@ def test_history_holds_verdicts_newest_first_without_failures(store):
     assert store.history("support", before=START, limit=10) == []
 
 
+def test_the_same_in_short_says_whether_an_alarm_was_on(store):
+    said = [{"effect": 0.1}, {"alarm_since": 0.0}, {"alarm_since": 1_767_571_200.5}, {"alarm_since": 5}]
+    for n, evidence in enumerate(said):
+        saved(store, n, decision=Decision(State.DRIFTED if n == 2 else State.RECOVERING, evidence=evidence))
+    saved(store, 4, failed)
+    saved(store, 2, monitor="other")
+    found = store.judged("support", before=START + 5 * WEEK, limit=10)
+    assert [(one.window, one.state, one.alarm) for one in found] == [
+        (week(3), State.RECOVERING, True),
+        (week(2), State.DRIFTED, True),
+        (week(1), State.RECOVERING, False),
+        (week(0), State.RECOVERING, False),
+    ]
+    assert store.judged("support", before=week(3).start, limit=1) == found[1:2]
+
+
 def test_the_watermark_is_the_end_of_the_newest_window_done(store):
     assert store.watermark("support") is None
     saved(store, 1)

@@ -64,6 +64,7 @@ from monitor.values import (
     Decision,
     Deployment,
     Export,
+    Judged,
     Known,
     Lineage,
     Living,
@@ -386,10 +387,12 @@ class Store:
         with self._database.read() as connection:
             return outbox.deliveries(connection, "tickets", monitor, limit, after, known)
 
-    def exports(self, monitor: str | None = None, limit: int = 1_000) -> Sequence[Delivery]:
-        """Exports and what became of them, newest first."""
+    def exports(
+        self, monitor: str | None = None, limit: int = 1_000, *, run_id: str | None = None
+    ) -> Sequence[Delivery]:
+        """Exports and what became of them, newest first: of one monitor, of one run."""
         with self._database.read() as connection:
-            return outbox.deliveries(connection, "exports", monitor, limit)
+            return outbox.deliveries(connection, "exports", monitor, limit, run_id=run_id)
 
     def notices(self, monitor: str | None = None, limit: int = 1_000) -> Sequence[Delivery]:
         """Notices and what became of them, newest first."""
@@ -430,6 +433,11 @@ class Store:
         """Verdicts on windows that start before then, newest first; failed runs gave none."""
         with self._database.read() as connection:
             return history.history(connection, monitor, before, limit)
+
+    def judged(self, monitor: str, before: datetime, limit: int) -> Sequence[Judged]:
+        """The same in short, for those that read many."""
+        with self._database.read() as connection:
+            return history.judged(connection, monitor, before, limit)
 
     def states(self, monitor: str, since: datetime, before: datetime) -> Sequence[tuple[Window, State]]:
         """State of each window that starts from ``since`` on and before the other time, oldest first; failed runs have none."""

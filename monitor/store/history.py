@@ -12,9 +12,9 @@ from sqlalchemy.engine import Connection, Row
 
 from monitor.store import rows
 from monitor.store.tables import candidates, decisions, measurements, runs
-from monitor.values import Decision, Measurement, Run, RunStatus, State, Window
+from monitor.values import Decision, Judged, Measurement, Run, RunStatus, State, Window
 
-__all__ = ["history", "latest", "measured_of", "run", "runs_of", "states", "watermark"]
+__all__ = ["history", "judged", "latest", "measured_of", "run", "runs_of", "states", "watermark"]
 
 _FINISHED = (RunStatus.DONE.value, RunStatus.FAILED.value)
 # Below the number of parameters that either database takes in one statement.
@@ -101,7 +101,7 @@ def latest(connection: Connection, *, with_measurements: bool = True) -> list[Ru
 
 
 def history(connection: Connection, monitor: str, before: datetime, limit: int) -> list[tuple[Window, Decision]]:
-    """Verdicts of windows that start before then, newest first."""
+    """Judgeds of windows that start before then, newest first."""
     found = connection.execute(
         sa.select(runs.c.window_start, runs.c.window_end, decisions)
         .join(decisions, decisions.c.run_id == runs.c.id)
@@ -110,6 +110,19 @@ def history(connection: Connection, monitor: str, before: datetime, limit: int) 
         .limit(limit)
     )
     return [(Window(row.window_start, row.window_end), rows.decision_of(row)) for row in found]
+
+
+def judged(connection: Connection, monitor: str, before: datetime, limit: int) -> list[Judged]:
+    """The same in short."""
+    alarm = sa.type_coerce(decisions.c.evidence, sa.JSON)["alarm_since"].as_float()
+    found = connection.execute(
+        sa.select(runs.c.window_start, runs.c.window_end, decisions.c.state, sa.func.coalesce(alarm, 0.0) > 0)
+        .join(decisions, decisions.c.run_id == runs.c.id)
+        .where(runs.c.monitor == monitor, runs.c.status == RunStatus.DONE.value, runs.c.window_start < before)
+        .order_by(runs.c.window_start.desc())
+        .limit(limit)
+    )
+    return [Judged(Window(start, end), State(state), bool(on)) for start, end, state, on in found]
 
 
 def states(connection: Connection, monitor: str, since: datetime, before: datetime) -> list[tuple[Window, State]]:

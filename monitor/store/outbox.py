@@ -255,8 +255,9 @@ def deliveries(
     limit: int,
     after: Place | None = None,
     known: Collection[str] | None = None,
+    run_id: str | None = None,
 ) -> Sequence[Delivery]:
-    """What became of the wishes of this kind, newest first; those that come after a place, and of known monitors."""
+    """What became of the wishes of this kind, newest first; those after a place, of known monitors, of one run."""
     table = {"tickets": tickets, "exports": exports, "notices": notices}[kind]
     query = (
         sa.select(table, runs.c.window_start, runs.c.window_end)
@@ -272,6 +273,8 @@ def deliveries(
         query = query.where(sa.or_(table.c.created_at < created_at, sa.and_(table.c.created_at == created_at, later)))
     if monitor is not None:
         query = query.where(table.c.monitor == monitor)
+    if run_id is not None:
+        query = query.where(table.c.run_id == run_id)
     return [_delivery(row) for row in connection.execute(query)]
 
 

@@ -45,7 +45,7 @@ from monitor.values.runs import Run, RunStatus
 from monitor.values.terms import MonitorTerms
 from monitor.values.tickets import Draft, Known, Living, Note, Said, Silence, TicketWish
 from monitor.values.training import Reference
-from monitor.values.verdicts import Baseline, BlockSums, Cause, Decision, Measurement, State
+from monitor.values.verdicts import Baseline, BlockSums, Cause, Decision, Judged, Measurement, State
 from monitor.values.verification import (
     Checked,
     Comparison,
@@ -87,6 +87,7 @@ __all__ = [
     "GivenLabel",
     "GroupQuality",
     "Heading",
+    "Judged",
     "Known",
     "LabelBatch",
     "LabelVerdict",

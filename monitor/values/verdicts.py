@@ -10,11 +10,14 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from monitor.values.records import Window
+
 __all__ = [
     "Baseline",
     "BlockSums",
     "Cause",
     "Decision",
+    "Judged",
     "Measurement",
     "State",
 ]
@@ -128,6 +131,18 @@ class Decision:
     evidence: Mapping[str, float] = field(default_factory=dict)
     findings: tuple[Cause, ...] = ()
     segments: Mapping[str, State] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The verdict on one window of the past, in short.
+
+    alarm  whether an alarm was on after it
+    """
+
+    window: Window
+    state: State
+    alarm: bool
 
 
 @dataclass(frozen=True, slots=True)
