@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from functools import cache
 from itertools import combinations
 from math import comb
@@ -73,7 +74,7 @@ def test_p_agrees_with_enumeration_of_all_choices():
     observed = family.statistics(np.array([[6, 7, 8]]))[0]
     exact = np.mean(values >= observed[0])
     rng = np.random.default_rng(0)
-    p = staged(observed, lambda count: family.drawn(count, rng), (19_999,), 1.0)
+    p = staged(observed, lambda out: family.draw(out, rng), (19_999,), 1.0)
     assert p == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 20_000) + 1e-4)
 
 
@@ -114,9 +115,9 @@ def test_ranks_are_hand_checked():
 def test_the_count_goes_on_only_when_p_is_small():
     asked = []
 
-    def draw(count):
-        asked.append(count)
-        return np.linspace(0, 1, count)[:, None]
+    def draw(out):
+        asked.append(len(out))
+        out[:, 0] = np.linspace(0, 1, len(out))
 
     assert staged(np.array([0.5]), draw, (99, 999), 1.0) == pytest.approx(0.5, abs=0.02)
     assert asked == [99]
@@ -124,13 +125,21 @@ def test_the_count_goes_on_only_when_p_is_small():
     assert asked == [99, 99, 900]
 
 
+def test_many_draws_take_memory_for_their_values_and_not_for_many_copies():
+    rng = np.random.default_rng(0)
+    tracemalloc.start()
+    try:
+        staged(np.full(4, 99.0), lambda out: rng.standard_normal(out=out), (999, 99_999), 1.0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * 100_000 * 4 * 8
+
+
 def test_staged_p_values_keep_their_level():
     rng = np.random.default_rng(0)
     p = np.array(
-        [
-            staged(rng.random(1), lambda count: rng.random((count, 1)), (49, 499), 1.0 - rng.random())
-            for _ in range(4_000)
-        ]
+        [staged(rng.random(1), lambda out: rng.random(out=out), (49, 499), 1.0 - rng.random()) for _ in range(4_000)]
     )
     for level in (0.02, 0.05, 0.2, 0.5):
         assert np.sum(p <= level) <= stats.binom.ppf(0.999, 4_000, level)

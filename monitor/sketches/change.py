@@ -130,10 +130,13 @@ def _tested(
     observed = family.statistics(pool.chosen)[0]
     # The first choices also give the null distribution that effects and z-scores are read against.
     null = family.drawn(stages[0], rng)
-    stock = [null]
+    known = [null]
 
-    def draw(count: int) -> FloatArray:
-        return stock.pop() if stock else family.drawn(count, rng)
+    def draw(out: FloatArray) -> None:
+        if known:
+            out[:] = known.pop()
+        else:
+            family.draw(out, rng)
 
     p = staged(observed, draw, stages, 1.0 - rng.random() if random_ties else 1.0)
     effect, low, high, detail = _effect(pool, shown, spreads)

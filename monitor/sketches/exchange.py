@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from monitor.values import FloatArray
 
@@ -117,12 +116,16 @@ class Family:
 
     def drawn(self, draws: int, rng: np.random.Generator) -> FloatArray:
         """Statistics of ``draws`` random choices, (draws, C) float64."""
+        found = np.empty((draws, len(self.components)))
+        self.draw(found, rng)
+        return found
+
+    def draw(self, out: FloatArray, rng: np.random.Generator) -> None:
+        """The same into ``out``, which is all the memory that many draws take."""
         total = len(self.components[0].counts)
-        parts = [
-            self.statistics(choices(self.size, total, min(_BATCH, draws - start), rng))
-            for start in range(0, draws, _BATCH)
-        ]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.components)))
+        for start in range(0, len(out), _BATCH):
+            part = out[start : start + _BATCH]
+            part[:] = self.statistics(choices(self.size, total, len(part), rng))
 
 
 def centred(sums: FloatArray, counts: FloatArray) -> FloatArray:
@@ -198,10 +201,24 @@ def combined(values: FloatArray) -> FloatArray:
     """
     if values.shape[1] == 1:
         return -values[:, 0]
-    ranks = np.stack([rankdata(-column, method="max") for column in values.T], axis=1).min(axis=1)
-    spread = values.std(axis=0)
-    z = ((values - values.mean(axis=0)) / np.where(spread > 0, spread, np.inf)).max(axis=1)
-    return np.asarray(ranks - 0.5 * z / (1.0 + np.abs(z)))
+    below, z = np.zeros(len(values), dtype=np.intp), np.full(len(values), -np.inf)
+    # All columns at once would take half as much memory again, which counts with half a million choices.
+    for column, middle, spread in zip(values.T, values.mean(axis=0), values.std(axis=0), strict=True):
+        np.maximum(below, _below(column), out=below)
+        np.maximum(z, (column - middle) / (spread if spread > 0 else np.inf), out=z)
+    rank = len(values) - below
+    return np.asarray(rank - 0.5 * z / (1.0 + np.abs(z)))
+
+
+def _below(values: FloatArray) -> npt.NDArray[np.intp]:
+    """How many of all are smaller than each."""
+    order = np.argsort(values)
+    inorder, first = values[order], np.arange(len(values))
+    first[1:][inorder[1:] == inorder[:-1]] = 0
+    np.maximum.accumulate(first, out=first)
+    found = np.empty_like(first)
+    found[order] = first
+    return found
 
 
 def randomised_p(keys: FloatArray, share: float) -> float:
@@ -215,7 +232,7 @@ def randomised_p(keys: FloatArray, share: float) -> float:
 
 def staged(
     observed: FloatArray,
-    draw: Callable[[int], FloatArray],
+    draw: Callable[[FloatArray], None],
     stages: tuple[int, ...],
     share: float,
     most: float = 10.0,
@@ -228,12 +245,15 @@ def staged(
     Parameters
     ----------
     observed : (C,) statistics of the true choice
-    draw : count -> (count, C) statistics of random choices
+    draw : fills (B, C) with statistics of B random choices
     stages : draws in all after each stage, increasing
     """
     values, p = observed[None], 1.0
     for limit in stages:
-        values = np.concatenate([values, draw(limit + 1 - len(values))])
+        more = np.empty((limit + 1, len(observed)))
+        more[: len(values)] = values
+        draw(more[len(values) :])
+        values = more
         p = randomised_p(combined(values), share)
         if p > most / (limit + 1):
             break
