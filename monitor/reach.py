@@ -7,7 +7,7 @@ within :func:`only`, what the list does not hold is refused there, before a byte
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
@@ -26,7 +26,7 @@ _TRANSLATED = ip_network("64:ff9b::/96")
 _CREDENTIALS = frozenset(
     map(ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"))
 )
-_SENDING = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+_HEARD = frozenset({"socket.getaddrinfo", "socket.connect", "socket.sendto", "socket.sendmsg"})
 
 
 class NotAdmitted(PermissionError):
@@ -129,9 +129,15 @@ class _Sending:
 _current: ContextVar[_Sending | None] = ContextVar("sending", default=None)
 
 
-def _hear(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in _SENDING or event == "socket.getaddrinfo":
-        sending = _current.get()
+def _hear(
+    event: str,
+    arguments: tuple[Any, ...],
+    heard: frozenset[str] = _HEARD,
+    now: Callable[[], _Sending | None] = _current.get,
+) -> None:
+    # Bound above: when Python ends, a hook outlives the names of its module.
+    if event in heard:
+        sending = now()
         if sending is None:
             return
         if event == "socket.getaddrinfo":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -202,3 +203,16 @@ def test_within_no_list_all_is_as_ever():
         socket.create_connection(("127.0.0.1", port)).close()
     with pytest.raises(ZeroDivisionError), only(Reach([])):
         raise ZeroDivisionError
+
+
+def test_it_is_silent_when_python_ends():
+    """Then a module's names are gone, and its hook is still asked."""
+    script = (
+        "import sys, monitor.reach as reach\n"
+        "with reach.only(reach.Reach(['tracker.example.org'])): pass\n"
+        "for name in [name for name in vars(reach) if name[:2] != '__']: setattr(reach, name, None)\n"
+        "sys.audit('open', 'file', 'r', 0)\n"
+        "sys.audit('socket.connect', None, ('198.51.100.7', 1))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
