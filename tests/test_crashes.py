@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
+from crash_worker import work
+from forked import Forked
 from shop import DAY, FIRST, open_shop, window
 
 from monitor.store import DeliveryStatus
 from monitor.values import RunStatus, State
 
-WORKER = Path(__file__).with_name("crash_worker.py")
 AT = FIRST + 30 * DAY
 # Killed before ...: claimed, sampled, embedded, all but saved, saved, ticket written but not marked.
 STEPS = ["reference", "embed", "detect", "save", "send", "mark"]
-
-
-def work(folder, url, deadly, at):
-    command = [sys.executable, str(WORKER), str(folder), url, deadly, at.isoformat()]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -37,16 +30,15 @@ def test_killed_and_restarted_on_postgresql(tmp_path, step, postgres_database):
 
 def kill_and_restart(tmp_path, step, database_url):
     _, store, _ = open_shop(tmp_path, database_url)
-    killed = work(tmp_path, database_url, step, AT)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    status, _, told = Forked(work, tmp_path, database_url, step, AT).end()
+    assert status == -signal.SIGKILL, told
     unsaved = step not in {"send", "mark"}
     if unsaved:
         assert store.run("shop", window(2).start).status is RunStatus.RUNNING
-        assert work(tmp_path, database_url, "", AT).stdout == "left\n", (
-            "the claim of the dead lasts as long as its lease"
-        )
-    later = work(tmp_path, database_url, "", AT + timedelta(hours=1))
-    assert (later.returncode, later.stdout) == (0, "ran\n" if unsaved else "left\n"), later.stderr
+        _, said, _ = Forked(work, tmp_path, database_url, "", AT).end()
+        assert said == "left\n", "the claim of the dead lasts as long as its lease"
+    status, said, told = Forked(work, tmp_path, database_url, "", AT + timedelta(hours=1)).end()
+    assert (status, said) == (0, "ran\n" if unsaved else "left\n"), told
 
     (run,) = store.runs("shop")
     assert (run.status, run.decision.state, run.attempt) == (RunStatus.DONE, State.DRIFTED, 2 if unsaved else 1)
@@ -70,11 +62,10 @@ def test_six_processes_race_for_a_window(tmp_path):
     """Whole processes; the claim alone is raced for on both databases in test_store_claims."""
     database_url = f"sqlite:///{tmp_path}/monitor.db"
     _, store, _ = open_shop(tmp_path, database_url)
-    command = [sys.executable, str(WORKER), str(tmp_path), database_url, "", AT.isoformat()]
-    racers = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(6)]
-    said = [racer.communicate(timeout=300) for racer in racers]
-    assert [racer.returncode for racer in racers] == [0] * 6, [err for _, err in said if err]
-    assert sorted(out for out, _ in said) == ["left\n"] * 5 + ["ran\n"]
+    racers = [Forked(work, tmp_path, database_url, "", AT) for _ in range(6)]
+    ends = [racer.end() for racer in racers]
+    assert [status for status, _, _ in ends] == [0] * 6, [told for _, _, told in ends if told]
+    assert sorted(said for _, said, _ in ends) == ["left\n"] * 5 + ["ran\n"]
     (run,) = store.runs("shop")
     assert (run.attempt, run.status) == (1, RunStatus.DONE)
     assert len(list((tmp_path / "tickets").glob("*.md"))) == 1

@@ -10,10 +10,10 @@ import threading
 import numpy as np
 import pyarrow as pa
 import pytest
+from forked import in_processes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from racing import in_processes
 
 from monitor.embedders.cache import CachedEmbedder
 from monitor.embedders.canaries import CANARIES, TOLERANCE, canary_vectors, check_canaries

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from episode import play, reference
-from racing import in_processes
+from forked import Forked, in_processes
+from publish_worker import publish_and_die
 from shop import DAY, FIRST, desk, open_shop, raw_settings, window
 from tracker_github import GitHub
 from tracker_gitlab import GitLab
@@ -24,8 +21,6 @@ from monitor.config import parse
 from monitor.pipeline import publish_pending, run_window
 from monitor.store import DeliveryStatus, Store
 from monitor.wiring import wire
-
-WORKER = Path(__file__).with_name("publish_worker.py")
 
 
 @pytest.fixture(params=[GitHub, GitLab, Jira, JiraDataCenter], ids=lambda made: made.name)
@@ -110,9 +105,9 @@ def test_killed_between_opening_and_marking(tmp_path, deadly):
         (tmp_path / "token").write_text(TOKEN)
         _, store, monitor = open_shop(tmp_path, database_url, **_only(tracked(tmp_path, database_url, github)))
         run_window(monitor, window(2), desk(store))
-        command = [sys.executable, str(WORKER), str(tmp_path), database_url, github.url, deadly]
-        killed = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        raw = tracked(tmp_path, database_url, github)
+        status, _, told = Forked(publish_and_die, raw, database_url, deadly).end()
+        assert status == -signal.SIGKILL, told
         assert github.count() == 1
         (ticket,) = store.tickets("shop")
         assert (ticket.status, ticket.location != "") == (DeliveryStatus.PENDING, deadly == "mark")

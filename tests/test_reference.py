@@ -6,7 +6,6 @@ import errno
 import hashlib
 import json
 import logging
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -20,9 +19,9 @@ import fsspec
 import numpy as np
 import pyarrow as pa
 import pytest
+from forked import FORKS, in_processes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from racing import in_processes
 from reference_builders import NOW, data, die, race, reference
 from worlds import START, dataset
 
@@ -523,7 +522,7 @@ def test_of_builders_in_a_race_one_wins(request, tmp_path, kind):
 
 @pytest.mark.parametrize("writes", [0, 1, 3])
 def test_a_builder_killed_while_writing_leaves_no_version(tmp_path, writes):
-    process = multiprocessing.get_context("forkserver").Process(target=die, args=(str(tmp_path), writes))
+    process = FORKS.Process(target=die, args=(str(tmp_path), writes))
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL

@@ -7,13 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from datetime import timedelta
 
+import psutil
 import pytest
+from crash_worker import work
+from forked import Forked
 from run_examples import LEASE, SECOND, START, export, finished, tickets, week, wish
 from shop import DAY, FIRST, desk, open_shop, window
-from test_crashes import WORKER, work
 
 from monitor.errors import LeaseLost
 from monitor.pipeline import run_window
@@ -29,15 +32,15 @@ AT = FIRST + 30 * DAY
 @contextmanager
 def stopped_worker(folder, url, step):
     """A worker that stands still before this step, as a frozen machine does."""
-    command = [sys.executable, str(WORKER), str(folder), url, f"stop:{step}", AT.isoformat()]
-    worker = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    _, status = os.waitpid(worker.pid, os.WUNTRACED)
-    assert os.WIFSTOPPED(status), worker.communicate(timeout=60)
+    worker = Forked(work, folder, url, f"stop:{step}", AT)
+    process = psutil.Process(worker.pid)
+    while process.status() != psutil.STATUS_STOPPED:
+        assert process.status() != psutil.STATUS_ZOMBIE, worker.end(60)
+        time.sleep(0.01)
     try:
         yield worker
     finally:
         worker.kill()
-        worker.communicate()
 
 
 @pytest.mark.parametrize("step", ["embed", "save", "send", "mark"])
@@ -55,13 +58,13 @@ def stand_still(tmp_path, step, url):
     (tmp_path / "clock").write_text(AT.isoformat())
     with stopped_worker(tmp_path, url, step) as zombie:
         (tmp_path / "clock").write_text((AT + timedelta(hours=1)).isoformat())
-        heir = work(tmp_path, url, "", AT)
+        status, said, told = Forked(work, tmp_path, url, "", AT).end()
         unsaved = step not in {"send", "mark"}
-        assert (heir.returncode, heir.stdout) == (0, "ran\n" if unsaved else "left\n"), heir.stderr
+        assert (status, said) == (0, "ran\n" if unsaved else "left\n"), told
         before = (store.runs("shop"), [(one.status, one.location, one.sent_at) for one in store.exports("shop")])
-        zombie.send_signal(signal.SIGCONT)
-        said, told = zombie.communicate(timeout=60)
-    assert (zombie.returncode, said) == (0, "left\n" if unsaved else "ran\n"), told
+        os.kill(zombie.pid, signal.SIGCONT)
+        status, said, told = zombie.end(60)
+    assert (status, said) == (0, "left\n" if unsaved else "ran\n"), told
     assert "Traceback" not in told
     assert told.count("took it over; nothing is saved here") + told.count("another process took it over") in {0, 1}
     assert (store.runs("shop"), [(one.status, one.location, one.sent_at) for one in store.exports("shop")]) == before

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing import Pipe
 
 import yaml
-from racing import in_processes
+from forked import in_processes
 from shop import DAY, FIRST, desk, open_shop, raw_settings, window
 from typer.testing import CliRunner
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import time
@@ -10,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from racing import in_processes
+from forked import FORKS, in_processes
 from run_examples import LEASE, SECOND, START, WEEK, calm, failed, finished, week
 
 from monitor.errors import ClaimLost, StoreError
@@ -49,9 +48,8 @@ def hang_while_saving(url, reached):
 
 
 def test_a_process_killed_while_it_saves_leaves_nothing_but_its_claim(store, database_url):
-    context = multiprocessing.get_context("forkserver")
-    reached = context.Event()
-    process = context.Process(target=hang_while_saving, args=(database_url, reached))
+    reached = FORKS.Event()
+    process = FORKS.Process(target=hang_while_saving, args=(database_url, reached))
     process.start()
     assert reached.wait(60)
     process.kill()
@@ -216,9 +214,8 @@ def test_a_process_that_stands_still_in_the_middle_of_saving_holds_nobody_up(pos
 
 
 def stand_still_while_saving(store, database_url):
-    context = multiprocessing.get_context("forkserver")
-    reached = context.Event()
-    process = context.Process(target=linger_while_saving, args=(database_url, reached))
+    reached = FORKS.Event()
+    process = FORKS.Process(target=linger_while_saving, args=(database_url, reached))
     process.start()
     assert reached.wait(60)
     os.kill(process.pid, signal.SIGSTOP)

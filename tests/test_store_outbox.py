@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from racing import in_processes
+from forked import in_processes
 from run_examples import LEASE, SECOND, START, WEEK, export, failed, finished, open_ticket, tickets, week, wish
 
 from monitor.errors import ClaimLost

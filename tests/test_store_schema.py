@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from racing import in_processes
+from forked import in_processes
 from run_examples import LEASE, START, finished, week
 
 from monitor.errors import StoreError
