@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,18 +55,13 @@ def settings(folder: Path, source: dict[str, object]) -> Path:
     return path
 
 
-def drift_monitor(*words: object) -> str:
-    command = [sys.executable, "-m", "monitor", *map(str, words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+BACKFILL = ("backfill", "--from", "2014-01-01", "--to", "2014-04-01")
 
 
-def replay(config: Path) -> list[object]:
-    drift_monitor("reference", "build", "-c", config)
-    recorded = json.loads(drift_monitor("reference", "show", "--json", "-c", config))["settings"]["weights"]
-    assert recorded["model.safetensors"] == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-    drift_monitor("backfill", "--from", "2014-01-01", "--to", "2014-04-01", "-c", config)
+def replay(drift_monitor, config: Path) -> list[object]:
+    for words in (("reference", "build"), BACKFILL):
+        code, _, told = drift_monitor(*words, "-c", config)
+        assert code == 0, told
     return saved(config)
 
 
@@ -89,7 +82,7 @@ def same(run):
     )
 
 
-def test_files_and_postgresql_give_the_identical_runs(tmp_path, postgres_database):
+def test_files_and_postgresql_give_the_identical_runs(tmp_path, postgres_database, drift_monitor):
     import psycopg  # noqa: PLC0415 - an extra; only here
 
     with gzip.open(DATA, "rt", encoding="utf-8", newline="") as stream:
@@ -114,7 +107,10 @@ def test_files_and_postgresql_give_the_identical_runs(tmp_path, postgres_databas
 
     files = settings(tmp_path / "files", {"kind": "files", "path": f"{tmp_path}/2014-*.csv.gz"})
     sql = settings(tmp_path / "sql", {"kind": "sql", "url": postgres_database, "query": QUERY})
-    from_files, from_sql = replay(files), replay(sql)
+    from_files, from_sql = replay(drift_monitor, files), replay(drift_monitor, sql)
+    _, shown, _ = drift_monitor("reference", "show", "--json", "-c", files)
+    weights = json.loads(shown)["settings"]["weights"]
+    assert weights["model.safetensors"] == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
     assert len(from_files) == 3 + 3
     assert [same(run) for run in from_files[:3]] == [same(run) for run in from_sql[:3]]
     assert from_files[3:] == from_sql[3:]
@@ -125,5 +121,5 @@ def test_files_and_postgresql_give_the_identical_runs(tmp_path, postgres_databas
         assert run.counts.population > 200
         assert {m.detector for m in run.measurements} == {"mmd", "ks", "class_balance", "change"}
 
-    assert json.loads(drift_monitor("backfill", "--from", "2014-01-01", "--to", "2014-04-01", "--json", "-c", files))
+    assert drift_monitor(*BACKFILL, "-c", files)[0] == 0
     assert saved(files) == from_files, "a second replay adds nothing and changes nothing"
