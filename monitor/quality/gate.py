@@ -108,7 +108,7 @@ def _sentences(
         "accept": f"The batch is accepted: {accepted} of {total} labels enter training, {len(returned)} return one by one.",
         "part": (
             f"Part of the batch is accepted: {accepted} of {total} labels enter training; "
-            f"{_named(parts)} return whole or need a second look."
+            f"returned whole or for a second look: {_named(parts)}."
         ),
         "refuse": f"The batch is refused: none of its {total} labels enters training.",
     }
