@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
@@ -18,8 +20,9 @@ class Forked:
     """A process at work on one function, which must be one of a module; what it prints goes to files."""
 
     def __init__(self, target: Callable[..., None], *words: Any) -> None:
-        self._said = Path(mkdtemp(prefix="forked"))
-        self._process = FORKS.Process(target=_said_into, args=(str(self._said), target, words))
+        self._said = mkdtemp(prefix="forked")
+        weakref.finalize(self, shutil.rmtree, self._said, ignore_errors=True)
+        self._process = FORKS.Process(target=_said_into, args=(self._said, target, words))
         self._process.start()
 
     @property
@@ -38,7 +41,7 @@ class Forked:
         return self._process.exitcode, *self._texts()
 
     def _texts(self) -> tuple[str, str]:
-        out, err = ((self._said / name).read_text(encoding="utf-8") for name in ("out", "err"))
+        out, err = (Path(self._said, name).read_text(encoding="utf-8") for name in ("out", "err"))
         return out, err
 
 

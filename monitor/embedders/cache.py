@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from monitor.embedders import Embedder, Progress
 from monitor.errors import EmbedError, StoreError
+from monitor.sqlite_files import use_wal
 from monitor.values import Vectors
 
 __all__ = ["CachedEmbedder", "forget_vectors"]
@@ -65,8 +66,7 @@ def _unpacked(key: bytes, blob: object) -> Vectors | None:
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as database:
-        if database.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            database.execute("PRAGMA journal_mode=WAL")
+        use_wal(database)
         database.execute("PRAGMA synchronous=NORMAL")
         # What is deleted is overwritten.
         database.execute("PRAGMA secure_delete=ON")

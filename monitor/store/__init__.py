@@ -435,7 +435,7 @@ class Store:
             return history.history(connection, monitor, before, limit)
 
     def judged(self, monitor: str, before: datetime, limit: int) -> Sequence[Judged]:
-        """The same in short, for those that read many."""
+        """What history tells, in short: for looking far back."""
         with self._database.read() as connection:
             return history.judged(connection, monitor, before, limit)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from monitor.errors import StoreError
 from monitor.secrets import redact_url
+from monitor.sqlite_files import use_wal
 from monitor.store import postgres
 from monitor.store.faults import translate
 
@@ -63,22 +63,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     # What is deleted is overwritten with zeros, not only given free.
     connection.execute("PRAGMA secure_delete = ON")
-    _use_wal(connection)
-
-
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Let readers and a writer work side by side; kept in the file, so only the first process changes it."""
-    for _ in range(100):
-        try:
-            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            # This one statement does not wait for a lock by itself.
-            if not str(error.sqlite_errorname).startswith("SQLITE_BUSY"):
-                return
-            time.sleep(0.05)
-        else:
-            return
+    use_wal(connection)
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -113,7 +113,7 @@ def history(connection: Connection, monitor: str, before: datetime, limit: int) 
 
 
 def judged(connection: Connection, monitor: str, before: datetime, limit: int) -> list[Judged]:
-    """The same in short."""
+    """What history tells, in short."""
     alarm = sa.type_coerce(decisions.c.evidence, sa.JSON)["alarm_since"].as_float()
     found = connection.execute(
         sa.select(runs.c.window_start, runs.c.window_end, decisions.c.state, sa.func.coalesce(alarm, 0.0) > 0)
