@@ -56,12 +56,15 @@ def of_windows(runs: dict[str, list[Run]], windows: int) -> dict[str, int]:
     done = Counter(
         (name, place_of(run)) for name, found in runs.items() for run in found if run.status is RunStatus.DONE
     )
-    wanted = {(name, place) for name in runs for place in range(windows)}
+    wanted = [(name, place) for name in runs for place in range(windows)]
+    lost = [one for one in wanted if done[one] == 0]
+    for name, place in lost:
+        print(f"lost: window {place} of {name}, whose newest done is {max(p for n, p in done if n == name)}")
     return {
         "windows": asked,
-        "done": sum(done[one] >= 1 for one in wanted),
+        "done": len(wanted) - len(lost),
         "duplicates": sum(number - 1 for number in done.values()),
-        "lost": sum(done[one] == 0 for one in wanted),
+        "lost": len(lost),
     }
 
 
