@@ -59,7 +59,9 @@ def of_windows(runs: dict[str, list[Run]], windows: int) -> dict[str, int]:
     wanted = [(name, place) for name in runs for place in range(windows)]
     lost = [one for one in wanted if done[one] == 0]
     for name, place in lost:
-        print(f"lost: window {place} of {name}, whose newest done is {max(p for n, p in done if n == name)}")
+        print(
+            f"lost: window {place} of {name}, whose newest done is {max((p for n, p in done if n == name), default=None)}"
+        )
     return {
         "windows": asked,
         "done": len(wanted) - len(lost),
