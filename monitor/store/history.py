@@ -100,37 +100,37 @@ def latest(connection: Connection, *, with_measurements: bool = True) -> list[Ru
     return sorted(whole, key=lambda one: one.monitor)
 
 
-def history(connection: Connection, monitor: str, before: datetime, limit: int) -> list[tuple[Window, Decision]]:
-    """Judgeds of windows that start before then, newest first."""
-    found = connection.execute(
-        sa.select(runs.c.window_start, runs.c.window_end, decisions)
+def _verdicts(monitor: str, *columns: Any) -> sa.Select[Any]:
+    """Start and end of each window that is done, and these columns of its verdict."""
+    return (
+        sa.select(runs.c.window_start, runs.c.window_end, *columns)
         .join(decisions, decisions.c.run_id == runs.c.id)
-        .where(runs.c.monitor == monitor, runs.c.status == RunStatus.DONE.value, runs.c.window_start < before)
-        .order_by(runs.c.window_start.desc())
-        .limit(limit)
+        .where(runs.c.monitor == monitor, runs.c.status == RunStatus.DONE.value)
     )
+
+
+def _newest(found: sa.Select[Any], before: datetime, limit: int) -> sa.Select[Any]:
+    return found.where(runs.c.window_start < before).order_by(runs.c.window_start.desc()).limit(limit)
+
+
+def history(connection: Connection, monitor: str, before: datetime, limit: int) -> list[tuple[Window, Decision]]:
+    """Verdicts of windows that start before then, newest first."""
+    found = connection.execute(_newest(_verdicts(monitor, decisions), before, limit))
     return [(Window(row.window_start, row.window_end), rows.decision_of(row)) for row in found]
 
 
 def judged(connection: Connection, monitor: str, before: datetime, limit: int) -> list[Judged]:
     """What history tells, in short."""
     alarm = sa.type_coerce(decisions.c.evidence, sa.JSON)["alarm_since"].as_float()
-    found = connection.execute(
-        sa.select(runs.c.window_start, runs.c.window_end, decisions.c.state, sa.func.coalesce(alarm, 0.0) > 0)
-        .join(decisions, decisions.c.run_id == runs.c.id)
-        .where(runs.c.monitor == monitor, runs.c.status == RunStatus.DONE.value, runs.c.window_start < before)
-        .order_by(runs.c.window_start.desc())
-        .limit(limit)
-    )
+    told = _verdicts(monitor, decisions.c.state, sa.func.coalesce(alarm, 0.0) > 0)
+    found = connection.execute(_newest(told, before, limit))
     return [Judged(Window(start, end), State(state), bool(on)) for start, end, state, on in found]
 
 
 def states(connection: Connection, monitor: str, since: datetime, before: datetime) -> list[tuple[Window, State]]:
     """State of each window that starts from ``since`` on and before the other time, oldest first."""
     found = connection.execute(
-        sa.select(runs.c.window_start, runs.c.window_end, decisions.c.state)
-        .join(decisions, decisions.c.run_id == runs.c.id)
-        .where(runs.c.monitor == monitor, runs.c.status == RunStatus.DONE.value)
+        _verdicts(monitor, decisions.c.state)
         .where(runs.c.window_start >= since, runs.c.window_start < before)
         .order_by(runs.c.window_start)
     )
