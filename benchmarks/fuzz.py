@@ -160,7 +160,8 @@ def main() -> None:
     if importlib.util.find_spec("atheris") is not None:
         guided = [by_coverage(name, max(RUNS // part, 500), given.seed) for name in BYTES]
     goals = [
-        goal(f"{kind}s over all targets", "0", found := sum(row[kind] for row in rows), found == 0) for kind in FAULTS
+        goal(f"{kind}, cases over all targets", "0", found := sum(row[kind] for row in rows), found == 0)
+        for kind in FAULTS
     ]
     if guided:
         crashed = sum(row["crashes"] for row in guided)

@@ -159,7 +159,7 @@ def demo(
     folder: Annotated[Path, typer.Option("--folder", help="Where the demo keeps its files.")] = Path("demo-output"),
 ) -> None:
     """Play sixteen weeks of a support desk with the real embedding model, and show what the monitor says."""
-    from monitor.demo.play import Play  # noqa: PLC0415 - brings scikit-learn, which no other command here needs
+    from monitor.demo.play import Play  # noqa: PLC0415 - brings the desk's own model, which no other command here needs
 
     play = Play(folder, stdout)
     play.perform()

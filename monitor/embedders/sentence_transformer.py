@@ -82,7 +82,7 @@ class SentenceTransformerEmbedder:
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415
 
         # A bar of its own would break ours, and log files.
-        transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        transformers.utils.logging.disable_progress_bar()
         if self._threads:
             torch.set_num_threads(self._threads)
         options: dict[str, Any] = {"model_kwargs": {"use_safetensors": True}, "local_files_only": True}
