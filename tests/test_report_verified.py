@@ -72,6 +72,25 @@ def test_the_first_sentence_is_the_verdict_and_what_it_means():
     ]
 
 
+def test_an_old_model_that_may_know_the_protected_records_by_heart_is_doubted():
+    """Live models are often trained on all of the file that the protected records are split off from."""
+
+    def doubts(verdict, low):
+        held = VerifiedSet(
+            "protected", overall=comparison(records=300, old_right=299, old=Estimate(299 / 300, low, 1.0))
+        )
+        return verification_sentences(verification(verdict=verdict, sets=(held,), ignored={}))[1:]
+
+    (doubt,) = doubts(Verdict.FAILED, 0.98)
+    assert doubt.startswith(
+        "The old model has 299 of 300 protected records right, which is rare unless it learnt from them."
+    )
+    assert doubt.endswith("records that neither model learnt from (reference.protected).")
+    assert doubts(Verdict.NOT_SHOWN, 0.98) == [doubt]
+    assert doubts(Verdict.FAILED, 0.96) == [], "a good model, or few records"
+    assert doubts(Verdict.PASSED, 0.98) == [], "it was kept against odds"
+
+
 def test_a_class_that_surely_lost_is_named_and_one_that_may_have_is_not():
     def group(name, broken):
         return replace(
