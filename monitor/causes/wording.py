@@ -152,7 +152,7 @@ def _told(
         ours |= sign * relative[1][name] > limit
         strength += sign * relative[1][name] > limit
         evidence |= {f"{name}_auc": change.current, f"{name}_low": 0.5 + change.low, f"{name}_high": 0.5 + change.high}
-        told.append(FEATURES[name].format(more="more" if sign > 0 else "less") + f" (AUC {change.current:.2f})")
+        told.append(f"{FEATURES[name][0 if sign > 0 else 1]} (AUC {change.current:.2f})")
     share = max((2 * abs(change.difference) for change in moved.values()), default=0.0)
     terms: tuple[str, ...] = ()
     if word is not None:

@@ -12,14 +12,14 @@ from monitor.values import FloatArray
 __all__ = ["FEATURES", "Vocabulary", "features_of"]
 
 FEATURES = {
-    "length": "texts are {more} long",
-    "capitals": "{more} capital letters",
-    "punctuation": "{more} punctuation",
-    "digits": "{more} digits",
-    "non_ascii": "{more} letters beyond ASCII",
-    "misspelt": "{more} words one letter away from a known word",
+    "length": ("longer texts", "shorter texts"),
+    "capitals": ("more capital letters", "fewer capital letters"),
+    "punctuation": ("more punctuation", "less punctuation"),
+    "digits": ("more digits", "fewer digits"),
+    "non_ascii": ("more letters beyond ASCII", "fewer letters beyond ASCII"),
+    "misspelt": ("more words one letter away from a known word", "fewer words one letter away from a known word"),
 }
-"""What is measured of each text, and how a change of it is told."""
+"""What is measured of each text, and how its rise and its fall are told."""
 
 
 _READ = 1_000
